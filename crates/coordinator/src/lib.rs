@@ -1,0 +1,1 @@
+//! Group state machines and their record formats: event and time in, effects out.

@@ -1,0 +1,1 @@
+//! Cluster state: the store and the typed catalog above it.

@@ -1,0 +1,14 @@
+//! The nouns of an event log, shared by every other crate: offsets, epochs, ids, record batches, compression,
+//! checksums and the primitive encodings of Kafka's formats.
+//!
+//! Pure: no I/O, no clock, no randomness, no async. Whatever comes from a socket or a disk is checked here once,
+//! into a type, and trusted from then on.
+
+pub mod ids;
+pub mod offset;
+pub mod time;
+pub mod wire;
+
+pub use ids::{BrokerId, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId};
+pub use offset::{LeaderEpoch, Offset};
+pub use time::TimestampMs;

@@ -1,0 +1,1 @@
+//! Strimzi and workload reconcilers, written against the Kubernetes API.

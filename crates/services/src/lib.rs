@@ -1,0 +1,1 @@
+//! The lab's microservices: data-producer and data-consumer.

@@ -1,0 +1,1 @@
+//! The lane and the logs of partitions: local disk or memory.
