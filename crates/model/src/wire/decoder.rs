@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::Records;
+
 /// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -14,6 +16,8 @@ pub enum DecodeError {
     UnexpectedNull { position: usize },
     #[error("text at byte {position} is not UTF-8")]
     InvalidUtf8 { position: usize },
+    #[error("text at byte {position} has {claimed} bytes; Kafka allows 32767")]
+    StringTooLong { position: usize, claimed: usize },
     #[error("a variable-length integer at byte {position} is longer than its type")]
     VarintTooLong { position: usize },
     #[error("the message would occupy more than {limit} bytes of memory")]
@@ -34,6 +38,16 @@ pub enum ArrayLength {
     /// Unsigned varint of the length plus one, 0 for null (KIP-482).
     Compact,
 }
+
+impl ArrayLength {
+    /// The form in a message version that is flexible (KIP-482) or not.
+    pub const fn of(flexible: bool) -> Self {
+        if flexible { Self::Compact } else { Self::Fixed }
+    }
+}
+
+/// The longest string of a message, in bytes, in either form.
+pub(super) const STRING_BYTES_MAX: usize = i16::MAX as usize;
 
 /// What one message may make the process retain, in units of its own size: decoded structures are larger than their
 /// wire form, and nested arrays multiply.
@@ -184,6 +198,37 @@ impl Decoder {
         self.checked_length(position, claimed, element_bytes_min)
     }
 
+    /// An array whose elements take at least `element_bytes_min` bytes each and are read by `element`; `None` for null.
+    pub fn nullable_array<T>(
+        &mut self,
+        form: ArrayLength,
+        element_bytes_min: usize,
+        mut element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<Vec<T>>, DecodeError> {
+        let Some(count) = self.array_length(form, element_bytes_min)? else { return Ok(None) };
+        let mut elements = self.reserve(count)?;
+        for _ in 0..count {
+            elements.push(element(self)?);
+        }
+        Ok(Some(elements))
+    }
+
+    /// As `nullable_array`, where null is an error.
+    pub fn array<T>(
+        &mut self,
+        form: ArrayLength,
+        element_bytes_min: usize,
+        element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let position = self.position;
+        self.nullable_array(form, element_bytes_min, element)?.ok_or(DecodeError::UnexpectedNull { position })
+    }
+
+    /// Whether a structure that may be null follows: one byte, negative for null.
+    pub fn present(&mut self) -> Result<bool, DecodeError> {
+        self.i8().map(|marker| marker >= 0)
+    }
+
     /// An empty vector for `count` elements, charged to the memory budget before it is reserved.
     pub fn reserve<T>(&mut self, count: usize) -> Result<Vec<T>, DecodeError> {
         self.charge(count.saturating_mul(size_of::<T>()))?;
@@ -191,8 +236,7 @@ impl Decoder {
     }
 
     fn charge(&mut self, bytes: usize) -> Result<(), DecodeError> {
-        self.budget =
-            self.budget.checked_sub(bytes).ok_or(DecodeError::OverBudget { limit: self.budget_limit })?;
+        self.budget = self.budget.checked_sub(bytes).ok_or(DecodeError::OverBudget { limit: self.budget_limit })?;
         Ok(())
     }
 
@@ -202,7 +246,10 @@ impl Decoder {
             ArrayLength::Fixed => i64::from(self.i16()?),
             ArrayLength::Compact => i64::from(self.unsigned_varint()?) - 1,
         };
-        self.checked_length(position, claimed, 1)
+        match self.checked_length(position, claimed, 1)? {
+            Some(claimed) if claimed > STRING_BYTES_MAX => Err(DecodeError::StringTooLong { position, claimed }),
+            length => Ok(length),
+        }
     }
 
     /// A string, or `None` for null; a fixed length has 16 bits.
@@ -234,6 +281,16 @@ impl Decoder {
         self.nullable_bytes(form)?.ok_or(DecodeError::UnexpectedNull { position })
     }
 
+    /// Record batches that share the message's memory, or `None` for null.
+    pub fn nullable_records(&mut self, form: ArrayLength) -> Result<Option<Records>, DecodeError> {
+        Ok(self.nullable_bytes(form)?.map(Records::from))
+    }
+
+    /// Skips a section of tagged fields of which none is known.
+    pub fn skip_tagged_fields(&mut self) -> Result<(), DecodeError> {
+        self.tagged_fields(|_, _| Ok(false))
+    }
+
     /// Reads a section of tagged fields (KIP-482): `known` is called with each tag and a cursor confined to that
     /// field, and says whether it knows the tag; unknown fields are skipped.
     pub fn tagged_fields(
@@ -262,8 +319,7 @@ impl Decoder {
         known: &mut impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,
     ) -> Result<(), DecodeError> {
         let field = self.slice(length)?;
-        let mut inner =
-            Self { bytes: field, position: 0, budget: self.budget, budget_limit: self.budget_limit };
+        let mut inner = Self { bytes: field, position: 0, budget: self.budget, budget_limit: self.budget_limit };
         if known(tag, &mut inner)? {
             inner.finish()?;
         }

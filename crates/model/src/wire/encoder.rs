@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 
+use super::decoder::STRING_BYTES_MAX;
 use super::{ArrayLength, Records};
 
 /// Why a message cannot be written.
@@ -14,6 +15,8 @@ pub enum EncodeError {
     UnsupportedField { message: &'static str, field: &'static str, version: i16 },
     #[error("{message} version {version} cannot hold null in {field}")]
     UnexpectedNull { message: &'static str, field: &'static str, version: i16 },
+    #[error("a string of {bytes} bytes cannot be written; Kafka allows 32767")]
+    StringTooLong { bytes: usize },
 }
 
 /// Record bytes shorter than this are copied into the frame: a copy costs less than one more slice to write.
@@ -176,17 +179,50 @@ impl Encoder {
         }
     }
 
-    /// A string, or null; a fixed length has 16 bits.
-    pub fn nullable_string(&mut self, form: ArrayLength, value: Option<&str>) {
+    /// An array whose elements are written by `element`, or null.
+    pub fn nullable_array<T>(
+        &mut self,
+        form: ArrayLength,
+        elements: Option<&[T]>,
+        mut element: impl FnMut(&mut Self, &T) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        self.array_length(form, elements.map(<[T]>::len));
+        elements.unwrap_or_default().iter().try_for_each(|value| element(self, value))
+    }
+
+    /// An array whose elements are written by `element`.
+    pub fn array<T>(
+        &mut self,
+        form: ArrayLength,
+        elements: &[T],
+        element: impl FnMut(&mut Self, &T) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        self.nullable_array(form, Some(elements), element)
+    }
+
+    /// Says whether a structure that may be null follows: 1, or -1 for null.
+    pub fn present(&mut self, present: bool) {
+        self.i8(if present { 1 } else { -1 });
+    }
+
+    /// A string, or null; a fixed length has 16 bits. Errors above 32767 bytes, which a fixed length cannot say and
+    /// Kafka refuses in either form.
+    pub fn nullable_string(&mut self, form: ArrayLength, value: Option<&str>) -> Result<(), EncodeError> {
+        let bytes = value.map_or(0, str::len);
+        if bytes > STRING_BYTES_MAX {
+            return Err(EncodeError::StringTooLong { bytes });
+        }
         match form {
             ArrayLength::Fixed => self.i16(value.map_or(-1, |text| text.len() as i16)),
             ArrayLength::Compact => self.unsigned_varint(value.map_or(0, |text| text.len() as u32 + 1)),
         }
         self.raw(value.unwrap_or_default().as_bytes());
+        Ok(())
     }
 
-    pub fn string(&mut self, form: ArrayLength, value: &str) {
-        self.nullable_string(form, Some(value));
+    /// As `nullable_string`, never null.
+    pub fn string(&mut self, form: ArrayLength, value: &str) -> Result<(), EncodeError> {
+        self.nullable_string(form, Some(value))
     }
 
     /// Bytes, or null; a fixed length has 32 bits.
@@ -210,6 +246,11 @@ impl Encoder {
                 self.shared_bytes += chunk.len();
             }
         }
+    }
+
+    /// A section of tagged fields with nothing in it.
+    pub fn no_tagged_fields(&mut self) {
+        self.unsigned_varint(0);
     }
 
     /// A tagged field (KIP-482): tag, length, then what `write` gathers.
@@ -249,9 +290,18 @@ mod tests {
     #[test]
     fn null_and_empty_differ() {
         let mut encoder = Encoder::new();
-        encoder.nullable_string(ArrayLength::Compact, None);
-        encoder.nullable_string(ArrayLength::Compact, Some(""));
-        encoder.nullable_string(ArrayLength::Fixed, None);
+        encoder.nullable_string(ArrayLength::Compact, None).unwrap();
+        encoder.nullable_string(ArrayLength::Compact, Some("")).unwrap();
+        encoder.nullable_string(ArrayLength::Fixed, None).unwrap();
         assert_eq!(&encoder.into_bytes()[..], [0, 1, 0xff, 0xff]);
+    }
+
+    #[test]
+    fn a_string_beyond_16_bits_is_refused_in_both_forms() {
+        let text = "x".repeat(STRING_BYTES_MAX + 1);
+        for form in [ArrayLength::Fixed, ArrayLength::Compact] {
+            assert_eq!(Encoder::new().string(form, &text), Err(EncodeError::StringTooLong { bytes: text.len() }));
+            Encoder::new().string(form, &text[1..]).unwrap();
+        }
     }
 }

@@ -10,8 +10,36 @@ mod encoder;
 pub use decoder::{ArrayLength, DecodeError, Decoder};
 pub use encoder::{EncodeError, Encoder, Frame};
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
+
+/// A message of Kafka's protocols or formats: its name and the versions that can be read and written.
+pub trait Message: Sized {
+    /// Kafka's name, as in its message definitions: `ListOffsetsRequest`.
+    const NAME: &'static str;
+    const VERSIONS: RangeInclusive<i16>;
+    /// First version with compact lengths and tagged fields (KIP-482), where there is one.
+    const FLEXIBLE_FROM: Option<i16>;
+
+    /// Whether `version` has compact lengths and tagged fields.
+    fn is_flexible(version: i16) -> bool {
+        Self::FLEXIBLE_FROM.is_some_and(|from| version >= from)
+    }
+}
+
+/// A message that can be read.
+pub trait Decode: Message {
+    /// Reads the message where the decoder stands. Bytes may follow: `Decoder::finish` says whether they do.
+    fn decode(decoder: &mut Decoder, version: i16) -> Result<Self, DecodeError>;
+}
+
+/// A message that can be written.
+pub trait Encode: Message {
+    /// Appends the message. On an error the encoder holds part of it and is of no more use.
+    fn encode(&self, encoder: &mut Encoder, version: i16) -> Result<(), EncodeError>;
+}
 
 /// Record batches of one partition as they travel: one slice of a request, or several slices of what was stored.
 #[derive(Clone, Debug, Default)]
