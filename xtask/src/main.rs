@@ -1,9 +1,12 @@
 //! The project's chores, started as `cargo xtask <chore>`: one file or folder per chore.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod test;
+mod tidy;
+mod workspace;
 
 /// The project's chores.
 #[derive(Parser)]
@@ -17,10 +20,20 @@ struct Chores {
 enum Chore {
     /// Run every test: Rust's own first, then other people's Kafka clients.
     Test(test::Args),
+    /// Check the rules of STYLE.md that clippy cannot.
+    Tidy,
 }
 
-fn main() -> Result<()> {
-    match Chores::parse().chore {
+fn main() -> ExitCode {
+    let done = match Chores::parse().chore {
         Chore::Test(args) => test::run(&args),
+        Chore::Tidy => tidy::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
