@@ -4,11 +4,15 @@
 //! Pure: no I/O, no clock, no randomness, no async. Whatever comes from a socket or a disk is checked here once,
 //! into a type, and trusted from then on.
 
+pub mod batch;
+pub mod compression;
+pub mod crc32c;
 pub mod ids;
 pub mod offset;
 pub mod time;
 pub mod wire;
 
+pub use crc32c::{Crc32c, crc32c, crc32c_combine};
 pub use ids::{BrokerId, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId};
 pub use offset::{LeaderEpoch, Offset};
 pub use time::TimestampMs;
