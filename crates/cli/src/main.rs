@@ -1,2 +1,25 @@
-//! The binary `millstream`.
-fn main() {}
+//! The binary `millstream`: reads the command line, sets up logs, and hands over to one command.
+//!
+//! stdout carries what was asked for and nothing else; logs and complaints go to stderr.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod commands;
+mod logs;
+
+/// Small, short-lived allocations from many connections are what this process does; mimalloc is quicker at it than
+/// the system's allocator and gives memory back, which keeps the idle footprint small.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match commands::run(commands::CommandLine::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
