@@ -9,6 +9,8 @@ mod builder;
 mod control;
 mod header;
 mod record;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use bytes::Bytes;

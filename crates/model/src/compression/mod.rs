@@ -4,6 +4,8 @@
 //! Writing: gzip; snappy in Xerial's framing; lz4 frames of independent 64 KiB blocks (Kafka refuses linked ones); zstd.
 
 mod snappy;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io::{self, Read};
