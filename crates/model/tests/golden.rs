@@ -1,5 +1,7 @@
 //! Batches that Apache Kafka's own code wrote (golden/GoldenBatches.java) are read, validated and written again.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
 use bytes::Bytes;
 use millstream_model::batch::{
     Batch, BatchBuilder, ControlRecord, ControlRecordType, HeadMut, Header, ProducerStamp, RecordIter, RecordRules,

@@ -9,8 +9,6 @@ mod builder;
 mod control;
 mod header;
 mod record;
-#[cfg(test)]
-mod tests;
 mod validate;
 
 use bytes::Bytes;
@@ -193,3 +191,6 @@ impl Iterator for BatchIter {
         Some(next)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,6 @@
 //! Writing: gzip; snappy in Xerial's framing; lz4 frames of independent 64 KiB blocks (Kafka refuses linked ones); zstd.
 
 mod snappy;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -245,3 +243,6 @@ impl fmt::Debug for Decompressor<'_> {
         f.debug_struct("Decompressor").field("left", &self.left).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
