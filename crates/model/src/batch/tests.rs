@@ -193,16 +193,16 @@ fn every_flipped_bit_that_the_crc_covers_is_noticed() {
 
 #[test]
 fn a_lying_head_is_refused_with_its_own_error() {
-    let check = |change: Box<dyn FnOnce(&mut Vec<u8>)>, error: BatchError| {
+    fn check(change: impl FnOnce(&mut Vec<u8>), error: BatchError) {
         assert_eq!(forged(&two(), change).unwrap_err(), error);
-    };
-    check(Box::new(|bytes| bytes[at::MAGIC] = 1), BatchError::OldMagic { magic: 1 });
-    check(Box::new(|bytes| bytes[at::MAGIC] = 3), BatchError::UnknownMagic { magic: 3 });
-    check(Box::new(|bytes| bytes[at::ATTRIBUTES + 1] |= 6), BatchError::UnknownCompression { id: 6 });
+    }
+    check(|bytes| bytes[at::MAGIC] = 1, BatchError::OldMagic { magic: 1 });
+    check(|bytes| bytes[at::MAGIC] = 3, BatchError::UnknownMagic { magic: 3 });
+    check(|bytes| bytes[at::ATTRIBUTES + 1] |= 6, BatchError::UnknownCompression { id: 6 });
     let range = |last_offset_delta| BatchError::OffsetRange { base_offset: Offset(0), last_offset_delta };
-    check(Box::new(with_i32(at::LAST_OFFSET_DELTA, -1)), range(-1));
-    check(Box::new(with_i32(at::RECORDS_COUNT, -1)), BatchError::Count { count: -1, last_offset_delta: 1 });
-    check(Box::new(with_i32(at::RECORDS_COUNT, 3)), BatchError::Count { count: 3, last_offset_delta: 1 });
+    check(with_i32(at::LAST_OFFSET_DELTA, -1), range(-1));
+    check(with_i32(at::RECORDS_COUNT, -1), BatchError::Count { count: -1, last_offset_delta: 1 });
+    check(with_i32(at::RECORDS_COUNT, 3), BatchError::Count { count: 3, last_offset_delta: 1 });
 }
 
 #[test]
