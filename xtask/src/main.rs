@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod codegen;
 mod test;
 mod tidy;
 mod workspace;
@@ -18,6 +19,8 @@ struct Chores {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Write Rust from Kafka's message definitions.
+    Codegen(codegen::Args),
     /// Run every test: Rust's own first, then other people's Kafka clients.
     Test(test::Args),
     /// Check the rules of STYLE.md that clippy cannot.
@@ -26,6 +29,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Chores::parse().chore {
+        Chore::Codegen(args) => codegen::run(&args),
         Chore::Test(args) => test::run(&args),
         Chore::Tidy => tidy::run(),
     };

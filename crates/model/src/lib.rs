@@ -7,12 +7,14 @@
 pub mod batch;
 pub mod compression;
 pub mod crc32c;
+mod generated;
 pub mod ids;
 pub mod offset;
 pub mod time;
 pub mod wire;
 
 pub use crc32c::{Crc32c, crc32c, crc32c_combine};
+pub use generated::consumer_protocol;
 pub use ids::{BrokerId, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId};
 pub use offset::{LeaderEpoch, Offset};
 pub use time::TimestampMs;

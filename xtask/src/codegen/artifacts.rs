@@ -1,0 +1,92 @@
+//! Kafka's jars, brought through Maven into `target/kafka-artifacts` and trusted only by their pinned hash.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+/// The release whose messages we speak.
+pub(crate) const KAFKA_VERSION: &str = "4.4.0";
+
+/// A jar of Kafka's and where its definitions lie in it.
+#[derive(Debug)]
+pub(crate) struct Artifact {
+    pub(crate) name: &'static str,
+    sha256: &'static str,
+    folder: &'static str,
+}
+
+pub(crate) const CLIENTS: Artifact = Artifact {
+    name: "kafka-clients",
+    sha256: "1ab07317eb6633241392449d329dbdc5d9251e6ffc4926860f42dd966e88bdf9",
+    folder: "common/message/",
+};
+pub(crate) const GROUP_COORDINATOR: Artifact = Artifact {
+    name: "kafka-group-coordinator",
+    sha256: "3fc830ace54f6a13f9f536bc0564bf39a68797365a4c4b194bd7db4fb893b2bc",
+    folder: "common/message/",
+};
+pub(crate) const TRANSACTION_COORDINATOR: Artifact = Artifact {
+    name: "kafka-transaction-coordinator",
+    sha256: "1d5324d59776d6b7f324cfdc87647b1e88f9823332201c0324e7ae9f210d915d",
+    folder: "common/message/",
+};
+pub(crate) const SHARE_COORDINATOR: Artifact = Artifact {
+    name: "kafka-share-coordinator",
+    sha256: "6969a7961ca98d37a039bbe0af0fe761d6b0dd07ca9666802f47821167afbb6e",
+    folder: "common/message/",
+};
+pub(crate) const METADATA: Artifact = Artifact {
+    name: "kafka-metadata",
+    sha256: "6c52de74ecd670332e1e1324f5d40311275ac49b22699b6722e5fb07dd266fcb",
+    folder: "common/metadata/",
+};
+
+impl Artifact {
+    /// The text of every definition in the jar, in the order of their names.
+    pub(crate) fn definitions(&self, root: &Path) -> Result<Vec<(String, String)>> {
+        let jar = self.jar(root)?;
+        let mut archive = zip::ZipArchive::new(File::open(&jar)?).with_context(|| jar.display().to_string())?;
+        let mut definitions = Vec::new();
+        for index in 0..archive.len() {
+            let mut entry = archive.by_index(index)?;
+            let name = entry.name()?.into_owned();
+            if name.starts_with(self.folder) && name.ends_with(".json") {
+                let mut text = String::new();
+                entry.read_to_string(&mut text)?;
+                definitions.push((name, text));
+            }
+        }
+        ensure!(!definitions.is_empty(), "no definitions under {} in {}", self.folder, jar.display());
+        definitions.sort();
+        Ok(definitions)
+    }
+
+    /// The jar itself, fetched unless it is there already.
+    pub(crate) fn jar(&self, root: &Path) -> Result<PathBuf> {
+        let folder = root.join("target/kafka-artifacts");
+        let jar = folder.join(format!("{}-{KAFKA_VERSION}.jar", self.name));
+        if !jar.exists() {
+            self.fetch(&folder)?;
+        }
+        let digest = Sha256::digest(fs::read(&jar).with_context(|| jar.display().to_string())?);
+        let found: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        ensure!(found == self.sha256, "{} has SHA-256 {found}, expected {}; delete it", jar.display(), self.sha256);
+        Ok(jar)
+    }
+
+    fn fetch(&self, folder: &Path) -> Result<()> {
+        let coordinates = format!("org.apache.kafka:{}:{KAFKA_VERSION}", self.name);
+        let status = Command::new("mvn")
+            .args(["--quiet", "--batch-mode", "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy"])
+            .arg(format!("-Dartifact={coordinates}"))
+            .arg(format!("-DoutputDirectory={}", folder.display()))
+            .status()
+            .context("Maven (mvn) brings Kafka's artifacts and is not installed")?;
+        ensure!(status.success(), "Maven could not bring {coordinates}");
+        Ok(())
+    }
+}
