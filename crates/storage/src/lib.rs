@@ -1,1 +1,30 @@
 //! The lane and the logs of partitions: local disk or memory.
+//!
+//! The broker appends to and reads from a `Partition`; what it has acknowledged is durable. Behind: the lane (one journal
+//! for all partitions), Kafka's segment files, checkpoints and recovery. Nothing here knows Kafka's wire protocol.
+
+pub mod clock;
+pub mod disk;
+pub mod lane;
+mod log;
+mod materialiser;
+mod partition;
+pub mod segments;
+mod shared;
+pub mod slots;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+pub use lane::Ticket;
+pub use lane::slot::PartitionKey;
+pub use log::config::{Durability, EngineLimits, LogConfig};
+pub use log::epochs::EpochStarts;
+pub use log::partition_log::{AppendOrigin, LogOffsets, ReadUpto};
+pub use log::producers::{ProducerBatch, ProducerEntry, Producers, SequenceError};
+pub use log::state::{LogState, TimestampAt};
+pub use log::transactions::AbortedTransaction;
+pub use partition::{
+    AppendError, Appended, DeleteRecordsError, Partition, PartitionSpec, ReadError, ReadSlice, TimestampedOffset, Watch,
+};
+pub use storage::{LogDirUsage, PartitionUsage, Storage, StorageError, StorageMetrics};

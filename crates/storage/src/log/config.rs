@@ -1,0 +1,80 @@
+//! What a topic's configuration means to its partitions' logs. The broker maps Kafka's config names to it.
+
+use std::time::Duration;
+
+use millstream_model::batch::TimestampType;
+
+/// When an append counts as done (`millstream.durability`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// When it is on the device.
+    #[default]
+    Fsync,
+    /// When it is in the page cache, as Kafka does by default: a crash of the machine may lose acknowledged records.
+    Os,
+}
+
+/// The configuration of a partition's log; `Default` has Kafka's defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    pub durability: Durability,
+    /// `segment.bytes`: a segment that would grow beyond is closed and a new one begun.
+    pub segment_bytes: u32,
+    /// `segment.ms`: as `segment_bytes`, by the time between a segment's first record and the next append.
+    pub segment_ms: u64,
+    /// `segment.index.bytes`: a segment whose index is full is closed.
+    pub segment_index_bytes: u32,
+    /// `index.interval.bytes`: bytes of log between two index entries.
+    pub index_interval_bytes: u32,
+    /// `message.timestamp.type`: with `LogAppendTime` an append stamps its batches with the broker's time.
+    pub timestamp_type: TimestampType,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Fsync,
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3600 * 1000,
+            segment_index_bytes: 10 << 20,
+            index_interval_bytes: 4096,
+            timestamp_type: TimestampType::CreateTime,
+        }
+    }
+}
+
+/// Bounds and intervals of the engine; `Default` is what a broker uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineLimits {
+    /// A slot is sealed when it holds this many bytes; one larger batch gets a slot of its own.
+    pub slot_bytes_max: usize,
+    /// Slots that are being written at the same time.
+    pub slots_in_flight_max: usize,
+    /// Appended bytes that may wait for their slot; beyond, appends are refused.
+    pub waiting_bytes_max: usize,
+    /// Durable bytes that may wait for their segments; beyond, slots wait.
+    pub unsettled_bytes_max: usize,
+    /// Newest batches kept in memory for readers.
+    pub tail_bytes_max: usize,
+    /// A checkpoint is taken when data has waited for it so long,
+    pub checkpoint_interval: Duration,
+    /// or when the lane holds so many bytes since the last.
+    pub checkpoint_bytes: u64,
+    /// With less space on the disk than this, producers are refused; deletes and internal topics go on.
+    pub reserve_bytes: u64,
+}
+
+impl Default for EngineLimits {
+    fn default() -> Self {
+        Self {
+            slot_bytes_max: 4 << 20,
+            slots_in_flight_max: 4,
+            waiting_bytes_max: 256 << 20,
+            unsettled_bytes_max: 64 << 20,
+            tail_bytes_max: 32 << 20,
+            checkpoint_interval: Duration::from_secs(10),
+            checkpoint_bytes: 64 << 20,
+            reserve_bytes: 64 << 20,
+        }
+    }
+}

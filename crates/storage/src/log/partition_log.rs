@@ -1,0 +1,260 @@
+//! One partition's log without I/O: assigns offsets, refuses what Kafka refuses, knows the watermarks, holds the tail.
+//!
+//! Owned by its `Partition` behind a lock. `live` is ahead of `settled`: between them lie batches on their way through
+//! the lane to the segments. A checkpoint may only say what is settled.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use millstream_model::batch::Batch;
+use millstream_model::{LeaderEpoch, Offset, TimestampMs};
+use tokio::sync::Notify;
+
+use super::config::{Durability, LogConfig};
+use super::producers::SequenceError;
+use super::stamp::StampedBatch;
+use super::state::{LogState, TimestampAt, control_of};
+use super::transactions::AbortedTransaction;
+use crate::lane::Ticket;
+use crate::segments::{LoadedLog, RecordChunks};
+
+/// Who appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendOrigin {
+    /// A producer: sequences are checked, repeats answered with their original.
+    Client,
+    /// The broker itself: group and transaction coordinators, markers.
+    Coordinator,
+}
+
+/// Positions of a log; `log_start` ≤ `last_stable` ≤ `high_watermark` ≤ `log_end`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogOffsets {
+    pub log_start: Offset,
+    /// First offset that is not durable: readers see what lies below.
+    pub high_watermark: Offset,
+    /// First offset that an open transaction could still change.
+    pub last_stable: Offset,
+    pub log_end: Offset,
+}
+
+/// How far a reader may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadUpto {
+    HighWatermark,
+    LastStable,
+}
+
+/// Why a partition takes and gives nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Offline(String),
+    Deleted,
+}
+
+/// What an append would do.
+#[derive(Debug, PartialEq)]
+pub(crate) enum AppendPlan {
+    Fresh,
+    /// The batch repeats this one.
+    Repeats {
+        base_offset: Offset,
+        last_offset: Offset,
+    },
+}
+
+/// State behind a partition's lock.
+#[derive(Debug)]
+pub(crate) struct PartitionLog {
+    pub(crate) live: LogState,
+    pub(crate) settled: LogState,
+    pub(crate) high_watermark: Offset,
+    pub(crate) leader_epoch: LeaderEpoch,
+    pub(crate) config: LogConfig,
+    /// Which way appends go: `Fsync` through the lane, `Os` to the segments alone. Follows `config.durability` at a
+    /// checkpoint; while the two differ nothing is appended.
+    pub(crate) path: Durability,
+    pub(crate) fault: Option<Fault>,
+    /// The largest timestamp below the high watermark; none when it is not known.
+    pub(crate) max_timestamp: Option<TimestampAt>,
+    /// Bytes of batches between start and end, the settled ones as their store counts them.
+    pub(crate) bytes: u64,
+    /// Log start of the newest durable checkpoint.
+    pub(crate) checkpointed_start: Offset,
+    /// Batches below the high watermark, newest last; contiguous up to it.
+    tail: VecDeque<Batch>,
+    /// Batches below are in segments and may leave the tail.
+    in_segments_below: Offset,
+    aborted: Vec<AbortedTransaction>,
+    watchers: Vec<Arc<Notify>>,
+}
+
+impl PartitionLog {
+    /// A log as it was loaded, led in `leader_epoch` from now on.
+    pub(crate) fn new(loaded: LoadedLog, leader_epoch: LeaderEpoch, config: LogConfig) -> Self {
+        let path = if loaded.volatile { Durability::Os } else { Durability::Fsync };
+        let mut live = loaded.state;
+        live.epochs.begin(leader_epoch, live.log_end);
+        Self {
+            settled: live.clone(),
+            high_watermark: live.log_end,
+            max_timestamp: live.max_timestamp,
+            leader_epoch,
+            config,
+            path,
+            fault: None,
+            bytes: loaded.bytes,
+            checkpointed_start: live.log_start,
+            tail: VecDeque::new(),
+            in_segments_below: live.log_end,
+            aborted: loaded.aborted,
+            watchers: Vec::new(),
+            live,
+        }
+    }
+
+    pub(crate) fn offsets(&self) -> LogOffsets {
+        let last_stable = self.live.transactions.first_unstable().unwrap_or(self.high_watermark);
+        LogOffsets {
+            log_start: self.live.log_start,
+            high_watermark: self.high_watermark,
+            last_stable: last_stable.min(self.high_watermark),
+            log_end: self.live.log_end,
+        }
+    }
+
+    pub(crate) fn limit(&self, upto: ReadUpto) -> Offset {
+        match upto {
+            ReadUpto::HighWatermark => self.high_watermark,
+            ReadUpto::LastStable => self.offsets().last_stable,
+        }
+    }
+
+    /// Checks an append without changing anything.
+    pub(crate) fn plan(&self, batches: &[Batch], origin: AppendOrigin) -> Result<(AppendPlan, Ticket), SequenceError> {
+        if origin == AppendOrigin::Client {
+            let mut before = None;
+            for (number, batch) in batches.iter().enumerate() {
+                let header = batch.header();
+                if !header.has_producer_id() {
+                    continue;
+                }
+                if let Some(original) = self.live.producers.duplicate_of(header).filter(|_| number == 0) {
+                    let (base_offset, last_offset) = (original.base_offset(), original.last_offset);
+                    return Ok((AppendPlan::Repeats { base_offset, last_offset }, original.ticket.clone()));
+                }
+                self.live.producers.check(header, before)?;
+                before = Some(header);
+            }
+        }
+        Ok((AppendPlan::Fresh, Ticket::default()))
+    }
+
+    /// The batch at the log's end, stamped with its place.
+    pub(crate) fn stamp(&self, batch: &Batch, append_time: Option<TimestampMs>) -> StampedBatch {
+        StampedBatch::new(batch, self.live.log_end, self.leader_epoch, append_time)
+    }
+
+    /// Takes a stamped batch, whose `ticket` says when it is durable, as the log's new end.
+    pub(crate) fn appended(&mut self, original: &Batch, stamped: &StampedBatch, ticket: Ticket) {
+        self.bytes += stamped.len() as u64;
+        let control = control_of(original);
+        if let Some(aborted) = self.live.apply_header(stamped.header(), control, ticket) {
+            self.aborted.push(aborted);
+        }
+    }
+
+    /// A batch is durable: readers may see it. The caller notifies watchers after its last.
+    pub(crate) fn durable(&mut self, batch: &Batch) {
+        assert!(batch.header().base_offset >= self.high_watermark, "the high watermark never goes back");
+        self.high_watermark = batch.header().next_offset();
+        self.live.transactions.settle(self.high_watermark);
+        self.tail.push_back(batch.clone());
+        let header = batch.header();
+        if !header.attributes.is_control() && self.max_timestamp.is_none_or(|max| header.max_timestamp > max.timestamp)
+        {
+            self.max_timestamp = Some(TimestampAt { timestamp: header.max_timestamp, base_offset: header.base_offset });
+        }
+    }
+
+    /// Wakes everyone who waits for the watermarks.
+    pub(crate) fn notify_watchers(&self) {
+        for watcher in &self.watchers {
+            watcher.notify_one();
+        }
+    }
+
+    pub(crate) fn watch(&mut self, watcher: &Arc<Notify>) {
+        self.watchers.push(Arc::clone(watcher));
+    }
+
+    pub(crate) fn unwatch(&mut self, watcher: &Arc<Notify>) {
+        if let Some(at) = self.watchers.iter().position(|known| Arc::ptr_eq(known, watcher)) {
+            self.watchers.swap_remove(at);
+        }
+    }
+
+    /// Moves the log's start; transactions and tail below it are forgotten.
+    pub(crate) fn start_at(&mut self, log_start: Offset) {
+        self.live.start_at(log_start);
+        self.max_timestamp = self.max_timestamp.filter(|max| max.base_offset >= log_start);
+        self.aborted.retain(|aborted| aborted.last_offset >= log_start);
+    }
+
+    /// The segments hold everything below `end`.
+    pub(crate) fn in_segments(&mut self, end: Offset) {
+        self.in_segments_below = self.in_segments_below.max(end);
+    }
+
+    /// The segments now hold `bytes` of batches; what is on its way to them comes on top.
+    pub(crate) fn settle_bytes(&mut self, bytes: u64) {
+        let unsettled = self.tail.iter().filter(|batch| batch.header().base_offset >= self.settled.log_end);
+        self.bytes = bytes + unsettled.map(|batch| batch.bytes().len() as u64).sum::<u64>();
+    }
+
+    /// Drops tail batches below `below` that the segments hold.
+    pub(crate) fn evict_below(&mut self, below: Offset) {
+        let below = below.min(self.in_segments_below);
+        while self.tail.front().is_some_and(|batch| batch.header().last_offset() < below) {
+            self.tail.pop_front();
+        }
+        if self.tail.is_empty() {
+            self.tail = VecDeque::new();
+        }
+    }
+
+    /// First offset that the tail holds; the high watermark when it is empty.
+    pub(crate) fn tail_start(&self) -> Offset {
+        self.tail.front().map_or(self.high_watermark, |batch| batch.header().base_offset)
+    }
+
+    /// Tail batches from the one that contains `from` up to `limit`; at least one when `at_least_one`, else whole
+    /// batches within `bytes_max`.
+    pub(crate) fn read_tail(&self, from: Offset, limit: Offset, bytes_max: usize, at_least_one: bool) -> RecordChunks {
+        let first = self.tail.partition_point(|batch| batch.header().last_offset() < from);
+        let mut chunks = RecordChunks::new();
+        let mut left = bytes_max;
+        for batch in self.tail.range(first..) {
+            let bytes = batch.bytes().len();
+            let forced = chunks.is_empty() && at_least_one;
+            if batch.header().base_offset >= limit || (bytes > left && !forced) {
+                break;
+            }
+            left = left.saturating_sub(bytes);
+            chunks.push(batch.bytes().clone());
+        }
+        chunks
+    }
+
+    /// The first tail batch, not before `from`, whose max timestamp is `timestamp` or later.
+    pub(crate) fn tail_batch_by_timestamp(&self, from: Offset, timestamp: TimestampMs) -> Option<Batch> {
+        let late = |batch: &&Batch| batch.header().max_timestamp >= timestamp;
+        self.tail.iter().filter(|batch| batch.header().last_offset() >= from).find(late).cloned()
+    }
+
+    /// Aborted transactions that touch the offsets from `from` to before `end`, as a read-committed fetch needs them.
+    pub(crate) fn aborted_between(&self, from: Offset, end: Offset) -> Vec<AbortedTransaction> {
+        let touches = |aborted: &&AbortedTransaction| aborted.last_offset >= from && aborted.first_offset < end;
+        self.aborted.iter().filter(touches).copied().collect()
+    }
+}

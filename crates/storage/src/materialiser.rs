@@ -1,0 +1,459 @@
+//! The materialiser: carries durable slots into the segments, takes checkpoints, and so moves the lane's low-water.
+//!
+//! The one owner of all that writes segments: edits are ordered from it. A batch reaches its segment only after its slot
+//! is durable, so segments never hold what the lane could still lose.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use millstream_model::Offset;
+
+use crate::StorageError;
+use crate::disk::{Disk, DiskErrorKind};
+use crate::lane::core::OpenSlot;
+use crate::lane::slot::{LaneEntryBody, PartitionKey, Slot, SlotEntry, SlotEntryBody};
+use crate::log::config::{Durability, LogConfig};
+use crate::log::partition_log::PartitionLog;
+use crate::log::stamp::StampedBatch;
+use crate::partition::Partition;
+use crate::segments::{PartitionCheckpoint, SegmentEdit, SegmentError, SegmentRun, SegmentTarget};
+use crate::shared::{Counters, EditOrder, Phase, Shared};
+
+/// How long to wait before a full disk is tried, or looked at, again.
+const NO_SPACE_RETRY: Duration = Duration::from_millis(500);
+/// How often the free space is looked at while data comes in.
+const SPACE_CHECK: Duration = Duration::from_secs(1);
+
+/// What is taken from the queue at a time.
+#[derive(Debug, Default)]
+struct Work {
+    slots: VecDeque<Slot>,
+    volatile: Option<OpenSlot>,
+    orders: Vec<EditOrder>,
+    switching: Vec<PartitionKey>,
+}
+
+/// Batches kept in memory for one settled slot.
+#[derive(Debug)]
+struct TailPiece {
+    bytes: usize,
+    ends: Vec<(PartitionKey, Offset)>,
+}
+
+/// State of the task.
+#[derive(Debug)]
+pub(crate) struct Materialiser {
+    shared: Arc<Shared>,
+    /// None for a storage in memory: its space is not looked at.
+    disk: Option<Arc<dyn Disk>>,
+    /// Partitions with settled changes that no checkpoint covers.
+    dirty: BTreeSet<PartitionKey>,
+    /// When the oldest of them came, on the monotonic clock.
+    dirty_since: Duration,
+    bytes_since_checkpoint: u64,
+    /// Slots below have settled.
+    settled_upto: u64,
+    switching: BTreeSet<PartitionKey>,
+    tail: VecDeque<TailPiece>,
+    tail_bytes: usize,
+    space_checked: Option<Duration>,
+}
+
+impl Materialiser {
+    pub(crate) fn new(shared: Arc<Shared>, disk: Option<Arc<dyn Disk>>) -> Self {
+        Self {
+            shared,
+            disk,
+            dirty: BTreeSet::new(),
+            dirty_since: Duration::ZERO,
+            bytes_since_checkpoint: 0,
+            settled_upto: 0,
+            switching: BTreeSet::new(),
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            space_checked: None,
+        }
+    }
+
+    /// Runs until everything is settled and checkpointed in phase `Settling`, or the storage has failed.
+    pub(crate) async fn run(mut self) {
+        loop {
+            if self.shared.is_halted() {
+                return;
+            }
+            let work = self.take();
+            let done = self.step(work).await;
+            match done {
+                Ok(true) => {}
+                Ok(false) if *self.shared.phase.borrow() >= Phase::Settling => {
+                    if let Err(error) = self.checkpoint().await {
+                        self.shared.halt(&error.to_string());
+                    }
+                    return;
+                }
+                Ok(false) => self.wait().await,
+                Err(error) => self.shared.halt(&error.to_string()),
+            }
+        }
+    }
+
+    fn take(&self) -> Work {
+        let volatile = self.shared.lane.lock().take_volatile();
+        let mut queue = self.shared.queue.lock();
+        Work {
+            slots: std::mem::take(&mut queue.slots),
+            volatile,
+            orders: std::mem::take(&mut queue.orders),
+            switching: std::mem::take(&mut queue.switching),
+        }
+    }
+
+    /// Does what was taken; says whether there was anything.
+    async fn step(&mut self, work: Work) -> Result<bool, SegmentError> {
+        let Work { slots, volatile, orders, switching } = work;
+        let busy = !(slots.is_empty() && volatile.is_none() && orders.is_empty() && switching.is_empty());
+        self.switching.extend(switching);
+        self.settle(slots.into()).await?;
+        if let Some(volatile) = volatile {
+            self.settle_volatile(volatile).await?;
+        }
+        for order in orders {
+            self.edit(order).await?;
+        }
+        if busy {
+            self.check_space().await?;
+        }
+        if !self.switching.is_empty() {
+            self.switch().await?;
+        }
+        if self.checkpoint_wait().is_some_and(|wait| wait.is_zero()) {
+            self.checkpoint().await?;
+        }
+        Ok(busy)
+    }
+
+    /// Waits for work, for the next checkpoint, or for the disk to have space.
+    async fn wait(&mut self) {
+        let short = self.shared.reserve_low.load(Ordering::Relaxed);
+        let checkpoint = self.checkpoint_wait();
+        let wait = if short { Some(checkpoint.unwrap_or(NO_SPACE_RETRY).min(NO_SPACE_RETRY)) } else { checkpoint };
+        tokio::select! {
+            biased;
+            () = self.shared.settle_work.notified() => {}
+            () = self.shared.clock.sleep(wait.unwrap_or_default()), if wait.is_some() => {
+                if short {
+                    self.space_checked = None;
+                    if let Err(error) = self.check_space().await {
+                        self.shared.halt(&error.to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long until a checkpoint is due; none when there is nothing to cover.
+    fn checkpoint_wait(&self) -> Option<Duration> {
+        if self.dirty.is_empty() && self.bytes_since_checkpoint == 0 {
+            return None;
+        }
+        if self.bytes_since_checkpoint >= self.shared.limits.checkpoint_bytes {
+            return Some(Duration::ZERO);
+        }
+        let due = self.dirty_since + self.shared.limits.checkpoint_interval;
+        Some(due.saturating_sub(self.shared.clock.monotonic()))
+    }
+
+    /// Carries acknowledged slots, in order, into the segments.
+    pub(crate) async fn settle(&mut self, slots: Vec<Slot>) -> Result<(), SegmentError> {
+        let Some(last) = slots.last() else { return Ok(()) };
+        let upto = last.header.sequence + 1;
+        let mut pieces = Vec::with_capacity(slots.len());
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        for slot in slots {
+            let slot_bytes: usize = slot.entries.iter().map(lane_bytes).sum();
+            bytes += slot_bytes;
+            self.bytes_since_checkpoint += u64::from(slot.header.slot_bytes);
+            pieces.push(tail_piece(slot.header.slot_bytes as usize, &slot.entries));
+            entries.extend(slot.entries);
+        }
+        self.settle_entries(entries).await?;
+        self.settled_upto = upto;
+        self.shared.lane.lock().settled(bytes);
+        self.shared.lane_work.notify_one();
+        for piece in pieces {
+            self.keep(piece);
+        }
+        Ok(())
+    }
+
+    /// Carries batches that go without the lane into the segments, and acknowledges them.
+    async fn settle_volatile(&mut self, volatile: OpenSlot) -> Result<(), SegmentError> {
+        let entry = |entry: crate::lane::slot::LaneEntry| {
+            let body = match entry.body {
+                LaneEntryBody::Batch(batch) => SlotEntryBody::Batch(StampedBatch::to_batch(&batch)),
+                LaneEntryBody::LogStart(offset) => SlotEntryBody::LogStart(offset),
+            };
+            SlotEntry { key: entry.key, body }
+        };
+        let entries: Vec<SlotEntry> = volatile.entries.into_iter().map(entry).collect();
+        let piece = tail_piece(entries.iter().map(lane_bytes).sum(), &entries);
+        self.bytes_since_checkpoint += piece.bytes as u64;
+        let fate = volatile.fate;
+        let done = self.settle_entries_telling(entries.clone(), || fate.no_space()).await;
+        if let Err(error) = done {
+            fate.halted();
+            return Err(error);
+        }
+        for (key, entries) in by_partition(entries) {
+            if let Some(partition) = self.shared.partition(key) {
+                partition.acknowledge(entries.iter());
+            }
+        }
+        fate.durable();
+        self.keep(piece);
+        Ok(())
+    }
+
+    async fn settle_entries(&mut self, entries: Vec<SlotEntry>) -> Result<(), SegmentError> {
+        self.settle_entries_telling(entries, || {}).await
+    }
+
+    /// Writes entries to their segments, waiting for space as long as it takes and saying so through `no_space`.
+    async fn settle_entries_telling(
+        &mut self,
+        entries: Vec<SlotEntry>,
+        no_space: impl Fn(),
+    ) -> Result<(), SegmentError> {
+        let mut runs = Vec::new();
+        let mut ends = Vec::new();
+        for (key, entries) in by_partition(entries) {
+            let Some(partition) = self.shared.partition(key) else { continue };
+            let run = partition.with_log(|log| settled_run(&partition, log, entries));
+            ends.push((partition, run.batches.last().map(|batch| batch.header().next_offset())));
+            self.mark_dirty(key);
+            if !run.batches.is_empty() {
+                runs.push(run);
+            }
+        }
+        while !runs.is_empty() {
+            match self.shared.segments.append(runs.clone()).await {
+                Ok(()) => break,
+                Err(SegmentError::Disk(error)) if error.kind == DiskErrorKind::NoSpace && !self.shared.is_halted() => {
+                    self.shared.set_write_refused(true);
+                    no_space();
+                    self.shared.clock.sleep(NO_SPACE_RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.shared.set_write_refused(false);
+        for (partition, end) in ends {
+            if let Some(end) = end {
+                partition.with_log(|log| log.in_segments(end));
+            }
+        }
+        Ok(())
+    }
+
+    fn mark_dirty(&mut self, key: PartitionKey) {
+        if self.dirty.is_empty() {
+            self.dirty_since = self.shared.clock.monotonic();
+        }
+        self.dirty.insert(key);
+    }
+
+    /// Keeps a settled slot's batches for readers, and lets the oldest go.
+    fn keep(&mut self, piece: TailPiece) {
+        self.tail_bytes += piece.bytes;
+        self.tail.push_back(piece);
+        while self.tail_bytes > self.shared.limits.tail_bytes_max {
+            let Some(oldest) = self.tail.pop_front() else { return };
+            self.tail_bytes -= oldest.bytes;
+            for (key, end) in oldest.ends {
+                if let Some(partition) = self.shared.partition(key) {
+                    partition.with_log(|log| log.evict_below(end));
+                }
+            }
+        }
+    }
+
+    /// Makes everything settled durable in the segments and says so, so that the lane can forget it.
+    pub(crate) async fn checkpoint(&mut self) -> Result<(), SegmentError> {
+        let upto = self.settled_upto;
+        let keys = std::mem::take(&mut self.dirty);
+        self.bytes_since_checkpoint = 0;
+        let partitions: Vec<Arc<Partition>> = keys.iter().filter_map(|key| self.shared.partition(*key)).collect();
+        let checkpoints: Vec<PartitionCheckpoint> = partitions.iter().filter_map(checkpoint_of).collect();
+        let edits: Vec<SegmentEdit> = partitions.iter().filter_map(drop_below).collect();
+        self.write_checkpoint(&checkpoints).await?;
+        Counters::add(&self.shared.counters.checkpoints, 1);
+        self.shared.lane.lock().checkpointed(upto);
+        self.shared.lane_work.notify_one();
+        self.drop_segments(edits).await
+    }
+
+    async fn write_checkpoint(&self, checkpoints: &[PartitionCheckpoint]) -> Result<(), SegmentError> {
+        while !checkpoints.is_empty() {
+            match self.shared.segments.checkpoint(checkpoints.to_vec()).await {
+                Ok(()) => break,
+                Err(SegmentError::Disk(error)) if error.kind == DiskErrorKind::NoSpace && !self.shared.is_halted() => {
+                    self.shared.set_write_refused(true);
+                    self.shared.clock.sleep(NO_SPACE_RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes segments below log starts that are durable now.
+    async fn drop_segments(&self, edits: Vec<SegmentEdit>) -> Result<(), SegmentError> {
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let left = self.shared.segments.edit(edits.clone()).await?;
+        for (edit, bytes) in edits.into_iter().zip(left) {
+            let SegmentEdit::DropBelow(key, start) = edit else { continue };
+            if let Some(partition) = self.shared.partition(key) {
+                partition.with_log(|log| {
+                    log.checkpointed_start = start;
+                    log.settle_bytes(bytes);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn edit(&mut self, order: EditOrder) -> Result<(), SegmentError> {
+        for edit in &order.edits {
+            let (SegmentEdit::Remove(key) | SegmentEdit::DropBelow(key, _)) = edit;
+            self.dirty.remove(key);
+            self.switching.remove(key);
+        }
+        let done = self.shared.segments.edit(order.edits).await;
+        let answer = done.as_ref().map(|_| ()).map_err(|error| StorageError::Failed(error.to_string()));
+        // Who ordered it may have gone; the edit is done all the same.
+        let _ = order.done.send(answer);
+        done.map(|_| ())
+    }
+
+    /// Changes the path of partitions whose durability was changed, once nothing of theirs is on its way.
+    async fn switch(&mut self) -> Result<(), SegmentError> {
+        let mut ready = Vec::new();
+        let shared = Arc::clone(&self.shared);
+        self.switching.retain(|key| {
+            let Some(partition) = shared.partition(*key) else { return false };
+            let quiet = partition.with_log(|log| log.fault.is_none() && log.live.log_end == log.settled.log_end);
+            if quiet {
+                ready.push(partition);
+            }
+            !quiet
+        });
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let checkpoints: Vec<PartitionCheckpoint> = ready.iter().filter_map(checkpoint_of).collect();
+        self.write_checkpoint(&checkpoints).await?;
+        for (partition, checkpoint) in ready.iter().zip(checkpoints) {
+            let path = checkpoint.target.config.durability;
+            partition.with_log(|log| log.path = path);
+            // The configuration may have been changed back meanwhile: then it is switched again.
+            if partition.config().durability != path {
+                self.switching.insert(checkpoint.target.key);
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_space(&mut self) -> Result<(), SegmentError> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let now = self.shared.clock.monotonic();
+        if self.space_checked.is_some_and(|at| now < at + SPACE_CHECK) {
+            return Ok(());
+        }
+        self.space_checked = Some(now);
+        let low = disk.space().await?.usable < self.shared.limits.reserve_bytes;
+        if self.shared.reserve_low.swap(low, Ordering::Relaxed) != low && low {
+            tracing::error!(root = ?disk.root(), "the disk is nearly full: producers are refused until there is space");
+        }
+        Ok(())
+    }
+}
+
+/// What the partition's settled state says, with the path that its configuration wants.
+fn checkpoint_of(partition: &Arc<Partition>) -> Option<PartitionCheckpoint> {
+    partition.with_log(|log| {
+        log.fault.is_none().then(|| PartitionCheckpoint {
+            target: target_of(partition, log.config.clone()),
+            state: log.settled.clone(),
+            volatile: log.path == Durability::Os || log.config.durability == Durability::Os,
+        })
+    })
+}
+
+fn drop_below(partition: &Arc<Partition>) -> Option<SegmentEdit> {
+    partition.with_log(|log| {
+        let moved = log.settled.log_start > log.checkpointed_start && log.fault.is_none();
+        let key = PartitionKey { topic_id: partition.topic_id(), index: partition.index() };
+        moved.then_some(SegmentEdit::DropBelow(key, log.settled.log_start))
+    })
+}
+
+fn target_of(partition: &Partition, config: LogConfig) -> SegmentTarget {
+    let key = PartitionKey { topic_id: partition.topic_id(), index: partition.index() };
+    SegmentTarget { key, topic: Arc::clone(partition.topic()), config }
+}
+
+/// Takes entries into the settled state and gives the batches to write.
+fn settled_run(partition: &Partition, log: &mut PartitionLog, entries: Vec<SlotEntryBody>) -> SegmentRun {
+    let mut run = SegmentRun {
+        target: target_of(partition, log.config.clone()),
+        log_start: log.settled.log_start,
+        batches: Vec::new(),
+        aborted: Vec::new(),
+    };
+    if log.fault.is_some() {
+        return run;
+    }
+    for entry in entries {
+        match entry {
+            SlotEntryBody::LogStart(offset) => log.settled.start_at(offset),
+            SlotEntryBody::Batch(batch) => {
+                run.aborted.extend(log.settled.apply(&batch, crate::lane::Ticket::default()));
+                log.settled.transactions.settle(batch.header().next_offset());
+                run.batches.push(batch);
+            }
+        }
+    }
+    run
+}
+
+fn by_partition(entries: Vec<SlotEntry>) -> BTreeMap<PartitionKey, Vec<SlotEntryBody>> {
+    let mut grouped: BTreeMap<PartitionKey, Vec<SlotEntryBody>> = BTreeMap::new();
+    for entry in entries {
+        grouped.entry(entry.key).or_default().push(entry.body);
+    }
+    grouped
+}
+
+/// Bytes that the lane counted for an entry when it was appended.
+fn lane_bytes(entry: &SlotEntry) -> usize {
+    let body = match &entry.body {
+        SlotEntryBody::Batch(batch) => batch.bytes().len(),
+        SlotEntryBody::LogStart(_) => 0,
+    };
+    crate::lane::slot::INDEX_ENTRY_BYTES + body
+}
+
+fn tail_piece(bytes: usize, entries: &[SlotEntry]) -> TailPiece {
+    let mut ends = BTreeMap::new();
+    for entry in entries {
+        if let SlotEntryBody::Batch(batch) = &entry.body {
+            ends.insert(entry.key, batch.header().next_offset());
+        }
+    }
+    TailPiece { bytes, ends: ends.into_iter().collect() }
+}

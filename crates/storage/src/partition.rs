@@ -1,0 +1,566 @@
+//! One partition as the broker sees it: append, read, offsets, watchers. Everything is durable or unseen.
+//!
+//! `append` is synchronous and assigns offsets under the partition's lock; its ticket says when they are durable.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use millstream_model::batch::{Batch, RecordIter, TimestampType};
+use millstream_model::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::lane::Ticket;
+use crate::lane::slot::{LaneEntry, LaneEntryBody, PartitionKey, SlotEntryBody};
+use crate::log::config::{Durability, LogConfig};
+use crate::log::partition_log::{AppendOrigin, AppendPlan, Fault, LogOffsets, PartitionLog, ReadUpto};
+use crate::log::producers::{ProducerEntry, SequenceError};
+use crate::log::transactions::AbortedTransaction;
+use crate::segments::{ReadFrom, RecordChunks, SegmentError};
+use crate::shared::{Counters, Phase, Shared};
+
+/// Most bytes that a batch may have decompressed when a record is looked for by its timestamp.
+const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
+/// Bytes read at a time when batches are looked through.
+const SCAN_BYTES: usize = 1 << 20;
+
+/// A partition that is to exist.
+#[derive(Clone, Debug)]
+pub struct PartitionSpec {
+    pub topic_id: TopicId,
+    pub topic: Arc<str>,
+    pub index: PartitionIndex,
+    pub config: LogConfig,
+}
+
+impl PartitionSpec {
+    pub(crate) fn key(&self) -> PartitionKey {
+        PartitionKey { topic_id: self.topic_id, index: self.index }
+    }
+}
+
+/// Answer to an append.
+#[derive(Clone, Debug)]
+pub struct Appended {
+    pub base_offset: Offset,
+    pub last_offset: Offset,
+    /// The broker's time, on topics with `LogAppendTime`.
+    pub log_append_time: Option<TimestampMs>,
+    pub log_start: Offset,
+    /// The batches repeat earlier ones, whose offsets these are.
+    pub repeated: bool,
+    /// When it is durable.
+    pub ticket: Ticket,
+}
+
+/// Why nothing was appended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
+    /// The partition's data cannot be trusted: KAFKA_STORAGE_ERROR.
+    #[error("the partition is offline: {0}")]
+    Offline(String),
+    /// UNKNOWN_TOPIC_OR_PARTITION.
+    #[error("the partition was deleted")]
+    Deleted,
+    /// KAFKA_STORAGE_ERROR until there is space.
+    #[error("the disk is full")]
+    NoSpace,
+    /// More was appended than the disk takes: try again.
+    #[error("too much waits to be written")]
+    Overloaded,
+    /// The topic's durability is being changed: try again in a moment.
+    #[error("the topic's durability is being changed")]
+    Switching,
+    /// The storage is shutting down or has failed.
+    #[error("the storage has stopped")]
+    Stopped,
+}
+
+/// Why nothing was read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("the offset is outside of {log_start}..{log_end}")]
+    OutOfRange { log_start: Offset, log_end: Offset },
+    #[error("the partition is offline: {0}")]
+    Offline(String),
+    #[error("the partition was deleted")]
+    Deleted,
+    /// The segment cannot be read: KAFKA_STORAGE_ERROR.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+}
+
+/// What a read gave.
+#[derive(Clone, Debug, Default)]
+pub struct ReadSlice {
+    /// Whole batches; the first may begin before the offset that was asked for.
+    pub records: RecordChunks,
+    pub offsets: LogOffsets,
+    /// Aborted transactions in the range, for a reader of committed records.
+    pub aborted: Vec<AbortedTransaction>,
+}
+
+impl ReadSlice {
+    /// Bytes of all batches.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.records.iter().map(bytes::Bytes::len).sum()
+    }
+}
+
+/// A record found by its timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimestampedOffset {
+    pub offset: Offset,
+    pub timestamp: TimestampMs,
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// Why the log's start was not moved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteRecordsError {
+    /// OFFSET_OUT_OF_RANGE.
+    #[error("offset {0} is above the high watermark")]
+    OutOfRange(Offset),
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+/// A partition's log. Held by the storage and by whoever uses the partition.
+#[derive(Debug)]
+pub struct Partition {
+    key: PartitionKey,
+    topic: Arc<str>,
+    log: Mutex<PartitionLog>,
+    shared: Arc<Shared>,
+}
+
+/// Keeps a waiter registered with a partition; dropping it ends that.
+#[derive(Debug)]
+pub struct Watch {
+    partition: Arc<Partition>,
+    waiter: Arc<Notify>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.partition.log.lock().unwatch(&self.waiter);
+    }
+}
+
+impl Partition {
+    pub(crate) fn new(key: PartitionKey, topic: Arc<str>, log: PartitionLog, shared: Arc<Shared>) -> Self {
+        Self { key, topic, log: Mutex::new(log), shared }
+    }
+
+    /// Id of the topic.
+    #[must_use]
+    pub fn topic_id(&self) -> TopicId {
+        self.key.topic_id
+    }
+
+    /// Name of the topic.
+    #[must_use]
+    pub fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    /// Number in its topic.
+    #[must_use]
+    pub fn index(&self) -> PartitionIndex {
+        self.key.index
+    }
+
+    /// Appends validated batches as one: all or none. Does not wait; `now` is the broker's time for `LogAppendTime`.
+    /// A client's repeat of one of its producer's last five batches is answered with the original's offsets and ticket.
+    ///
+    /// # Errors
+    /// What Kafka refuses of an idempotent producer, and what keeps this storage from writing.
+    pub fn append(&self, batches: &[Batch], origin: AppendOrigin, now: TimestampMs) -> Result<Appended, AppendError> {
+        assert!(!batches.is_empty(), "an append has batches");
+        let mut log = self.log.lock();
+        self.check_writable(&log, origin)?;
+        let log_append_time = (log.config.timestamp_type == TimestampType::LogAppendTime).then_some(now);
+        let log_start = log.live.log_start;
+        if let (AppendPlan::Repeats { base_offset, last_offset }, ticket) = log.plan(batches, origin)? {
+            return Ok(Appended { base_offset, last_offset, log_append_time, log_start, repeated: true, ticket });
+        }
+        let base_offset = log.live.log_end;
+        let mut ticket = Ticket::default();
+        for batch in batches {
+            let stamped = log.stamp(batch, log_append_time);
+            Counters::add(&self.shared.counters.appended_bytes, stamped.len() as u64);
+            ticket = self.enqueue(&log, LaneEntryBody::Batch(stamped.clone()));
+            log.appended(batch, &stamped, ticket.clone());
+        }
+        let last_offset = log.live.log_end.plus(-1);
+        drop(log);
+        Counters::add(&self.shared.counters.appended_batches, batches.len() as u64);
+        Ok(Appended { base_offset, last_offset, log_append_time, log_start, repeated: false, ticket })
+    }
+
+    fn check_writable(&self, log: &PartitionLog, origin: AppendOrigin) -> Result<(), AppendError> {
+        match &log.fault {
+            Some(Fault::Offline(reason)) => return Err(AppendError::Offline(reason.clone())),
+            Some(Fault::Deleted) => return Err(AppendError::Deleted),
+            None => {}
+        }
+        if *self.shared.phase.borrow() != Phase::Running || self.shared.is_halted() {
+            return Err(AppendError::Stopped);
+        }
+        let reserve_low = origin == AppendOrigin::Client && self.shared.reserve_low.load(Ordering::Relaxed);
+        if reserve_low || self.shared.write_refused.load(Ordering::Relaxed) {
+            return Err(AppendError::NoSpace);
+        }
+        if log.path != log.config.durability {
+            return Err(AppendError::Switching);
+        }
+        if self.shared.lane.lock().has_room() { Ok(()) } else { Err(AppendError::Overloaded) }
+    }
+
+    /// Puts an entry on its way while the log is locked, so that entries leave in offset order.
+    fn enqueue(&self, log: &PartitionLog, body: LaneEntryBody) -> Ticket {
+        let entry = LaneEntry { key: self.key, body };
+        let mut lane = self.shared.lane.lock();
+        match log.path {
+            Durability::Fsync => {
+                let ticket = lane.append(entry);
+                drop(lane);
+                self.shared.lane_work.notify_one();
+                ticket
+            }
+            Durability::Os => {
+                let ticket = lane.append_volatile(entry);
+                drop(lane);
+                self.shared.settle_work.notify_one();
+                ticket
+            }
+        }
+    }
+
+    /// Positions of the log, all of one moment.
+    #[must_use]
+    pub fn offsets(&self) -> LogOffsets {
+        self.log.lock().offsets()
+    }
+
+    /// Epoch in which this broker leads the partition.
+    #[must_use]
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        self.log.lock().leader_epoch
+    }
+
+    /// Why the partition is offline, if it is.
+    #[must_use]
+    pub fn offline(&self) -> Option<String> {
+        match &self.log.lock().fault {
+            Some(Fault::Offline(reason)) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    /// Takes the partition offline until the next start: its data cannot be trusted. Nothing is changed on the disk.
+    pub fn take_offline(&self, reason: String) {
+        let mut log = self.log.lock();
+        tracing::error!(topic = %self.topic, index = %self.key.index, reason, "partition goes offline");
+        log.fault.get_or_insert(Fault::Offline(reason));
+        log.notify_watchers();
+    }
+
+    /// Whole batches from the one that contains `from`, up to `bytes_max` bytes and never beyond the limit `upto` names.
+    /// With `at_least_one_batch` the first batch is given whatever its size. Empty at the limit.
+    ///
+    /// # Errors
+    /// `OutOfRange` below the log's start and above its end.
+    pub async fn read(
+        &self,
+        from: Offset,
+        bytes_max: usize,
+        at_least_one_batch: bool,
+        upto: ReadUpto,
+    ) -> Result<ReadSlice, ReadError> {
+        let (offsets, limit) = {
+            let log = self.log.lock();
+            check_readable(&log)?;
+            let (offsets, limit) = (log.offsets(), log.limit(upto));
+            if from < offsets.log_start || from > offsets.log_end {
+                return Err(ReadError::OutOfRange { log_start: offsets.log_start, log_end: offsets.log_end });
+            }
+            if from >= log.tail_start() {
+                return Ok(self.slice(&log, from, log.read_tail(from, limit, bytes_max, at_least_one_batch), upto));
+            }
+            (offsets, limit)
+        };
+        if from >= limit {
+            return Ok(ReadSlice { offsets, ..ReadSlice::default() });
+        }
+        let chunks = self.shared.segments.read(self.key, ReadFrom::Offset(from), bytes_max).await?;
+        let chunks = trim(chunks, limit, bytes_max, at_least_one_batch)?;
+        let log = self.log.lock();
+        check_readable(&log)?;
+        if from < log.live.log_start {
+            let offsets = log.offsets();
+            return Err(ReadError::OutOfRange { log_start: offsets.log_start, log_end: offsets.log_end });
+        }
+        // A log may have holes: nothing settled from here on, so the next batch is the tail's first.
+        let chunks = match chunks {
+            Some(chunks) => chunks,
+            None => log.read_tail(from, limit, bytes_max, at_least_one_batch),
+        };
+        Ok(self.slice(&log, from, chunks, upto))
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as a method of the partition whose log is locked")]
+    fn slice(&self, log: &PartitionLog, from: Offset, records: RecordChunks, upto: ReadUpto) -> ReadSlice {
+        let end = records.last().map(|_| log.limit(upto));
+        let aborted = match (upto, end) {
+            (ReadUpto::LastStable, Some(end)) => log.aborted_between(from, end),
+            _ => Vec::new(),
+        };
+        ReadSlice { records, offsets: log.offsets(), aborted }
+    }
+
+    /// The first record at or after `timestamp` that a reader may see; none when all are earlier.
+    ///
+    /// # Errors
+    /// As `read`, without `OutOfRange`.
+    pub async fn offset_for_timestamp(
+        &self,
+        timestamp: TimestampMs,
+        upto: ReadUpto,
+    ) -> Result<Option<TimestampedOffset>, ReadError> {
+        let (mut from, limit, tail_start) = {
+            let log = self.log.lock();
+            check_readable(&log)?;
+            (log.live.log_start, log.limit(upto), log.tail_start())
+        };
+        while from < tail_start.min(limit) {
+            let at = ReadFrom::Timestamp { from, timestamp };
+            let Some(batch) = first_batch(self.shared.segments.read(self.key, at, 1).await?)? else { break };
+            if let Some(found) = first_record(&batch, from, timestamp)? {
+                return Ok(Some(found).filter(|found| found.offset < limit));
+            }
+            from = batch.header().next_offset();
+        }
+        loop {
+            let tail = self.log.lock().tail_batch_by_timestamp(from, timestamp);
+            let Some(batch) = tail else { return Ok(None) };
+            if let Some(found) = first_record(&batch, from, timestamp)? {
+                return Ok(Some(found).filter(|found| found.offset < limit));
+            }
+            from = batch.header().next_offset();
+        }
+    }
+
+    /// The first record that has the largest timestamp of the log (KIP-734); none when the log is empty.
+    ///
+    /// # Errors
+    /// As `read`, without `OutOfRange`.
+    pub async fn offset_of_max_timestamp(&self) -> Result<Option<TimestampedOffset>, ReadError> {
+        let (known, log_start) = {
+            let log = self.log.lock();
+            check_readable(&log)?;
+            (log.max_timestamp, log.live.log_start)
+        };
+        let known = match known {
+            Some(known) => Some((known.timestamp, known.base_offset)),
+            None => self.scan_max_timestamp().await?,
+        };
+        let Some((timestamp, base)) = known else { return Ok(None) };
+        let slice = self.read(base.max(log_start), 1, true, ReadUpto::HighWatermark).await?;
+        let Some(batch) = first_batch(slice.records)? else { return Ok(None) };
+        first_record(&batch, log_start, timestamp)
+    }
+
+    /// Looks through all batches: only after the one with the largest timestamp was deleted.
+    async fn scan_max_timestamp(&self) -> Result<Option<(TimestampMs, Offset)>, ReadError> {
+        let mut from = self.offsets().log_start;
+        let mut max: Option<(TimestampMs, Offset)> = None;
+        loop {
+            let slice = self.read(from, SCAN_BYTES, true, ReadUpto::HighWatermark).await?;
+            if slice.records.is_empty() {
+                return Ok(max);
+            }
+            for batch in slice.records.into_iter().flat_map(millstream_model::batch::BatchIter::new) {
+                let header = *batch.map_err(damaged)?.header();
+                from = header.next_offset();
+                if !header.attributes.is_control() && max.is_none_or(|(newest, _)| header.max_timestamp > newest) {
+                    max = Some((header.max_timestamp, header.base_offset));
+                }
+            }
+        }
+    }
+
+    /// The largest epoch at or below `epoch`, and its end offset; `(NONE, -1)` when it is not known (KIP-101, KIP-320).
+    #[must_use]
+    pub fn end_of_epoch(&self, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
+        let log = self.log.lock();
+        log.live.epochs.end_of(epoch, log.high_watermark)
+    }
+
+    /// The leader epoch that the record at `offset` was written in.
+    #[must_use]
+    pub fn epoch_at(&self, offset: Offset) -> LeaderEpoch {
+        self.log.lock().live.epochs.epoch_at(offset)
+    }
+
+    /// Moves the log's start to `before` (to the high watermark for none) and answers the new start. Durable with the ticket.
+    ///
+    /// # Errors
+    /// `OutOfRange` above the high watermark. A start at or below the present one changes nothing.
+    pub fn delete_records(&self, before: Option<Offset>) -> Result<(Offset, Ticket), DeleteRecordsError> {
+        let mut log = self.log.lock();
+        self.check_writable(&log, AppendOrigin::Coordinator)?;
+        let before = before.unwrap_or(log.high_watermark);
+        if before > log.high_watermark || before.0 < 0 {
+            return Err(DeleteRecordsError::OutOfRange(before));
+        }
+        if before <= log.live.log_start {
+            return Ok((log.live.log_start, Ticket::default()));
+        }
+        let ticket = self.enqueue(&log, LaneEntryBody::LogStart(before));
+        log.start_at(before);
+        Ok((before, ticket))
+    }
+
+    /// Bytes of batches that the partition keeps.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.log.lock().bytes
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> LogConfig {
+        self.log.lock().config.clone()
+    }
+
+    /// Replaces the configuration. A change of durability takes effect at a checkpoint that is taken at once; until
+    /// then appends are answered with `Switching`.
+    pub fn set_config(&self, config: LogConfig) {
+        let mut log = self.log.lock();
+        log.config = config;
+        let switching = log.path != log.config.durability;
+        drop(log);
+        if switching {
+            self.shared.queue.lock().switching.push(self.key);
+            self.shared.settle_work.notify_one();
+        }
+    }
+
+    /// Producers the partition remembers, by id.
+    #[must_use]
+    pub fn active_producers(&self) -> Vec<(millstream_model::ProducerId, ProducerEntry)> {
+        self.log.lock().live.producers.iter().map(|(id, entry)| (id, entry.clone())).collect()
+    }
+
+    /// Forgets producers that wrote nothing since `before` (`producer.id.expiration.ms`).
+    pub fn expire_producers(&self, before: TimestampMs) {
+        let mut log = self.log.lock();
+        log.live.producers.expire(before);
+        log.settled.producers.expire(before);
+    }
+
+    /// Registers a waiter that is notified whenever the high watermark or the last stable offset may have moved.
+    /// Register, then look, then wait: nothing is missed.
+    #[must_use]
+    pub fn watch(self: &Arc<Self>, waiter: &Arc<Notify>) -> Watch {
+        self.log.lock().watch(waiter);
+        Watch { partition: Arc::clone(self), waiter: Arc::clone(waiter) }
+    }
+
+    /// Runs `change` on the locked log: for the engine's own tasks.
+    pub(crate) fn with_log<R>(&self, change: impl FnOnce(&mut PartitionLog) -> R) -> R {
+        change(&mut self.log.lock())
+    }
+
+    /// Entries of the partition are durable: readers may see them.
+    pub(crate) fn acknowledge<'a>(&self, entries: impl Iterator<Item = &'a SlotEntryBody>) {
+        let mut log = self.log.lock();
+        if log.fault.is_some() {
+            return;
+        }
+        for entry in entries {
+            if let SlotEntryBody::Batch(batch) = entry {
+                log.durable(batch);
+            }
+        }
+        log.notify_watchers();
+    }
+}
+
+fn check_readable(log: &PartitionLog) -> Result<(), ReadError> {
+    match &log.fault {
+        Some(Fault::Offline(reason)) => Err(ReadError::Offline(reason.clone())),
+        Some(Fault::Deleted) => Err(ReadError::Deleted),
+        None => Ok(()),
+    }
+}
+
+fn damaged(error: impl std::fmt::Display) -> ReadError {
+    let (file, position) = (std::path::PathBuf::new(), 0);
+    ReadError::Segment(SegmentError::Damaged { file, position, reason: error.to_string() })
+}
+
+/// The first batch of `chunks`, its CRC checked.
+fn first_batch(chunks: RecordChunks) -> Result<Option<Batch>, ReadError> {
+    let Some(chunk) = chunks.into_iter().next() else { return Ok(None) };
+    Batch::parse(chunk).map(|(batch, _)| Some(batch)).map_err(damaged)
+}
+
+/// Batches that lie below `limit` and within `bytes_max`, their CRCs checked; none when nothing settled was found.
+fn trim(
+    chunks: RecordChunks,
+    limit: Offset,
+    bytes_max: usize,
+    at_least_one: bool,
+) -> Result<Option<RecordChunks>, ReadError> {
+    if chunks.is_empty() {
+        return Ok(None);
+    }
+    let mut kept = RecordChunks::new();
+    let mut taken = 0;
+    for chunk in chunks {
+        let mut rest = chunk.clone();
+        let mut whole = 0;
+        let mut ended = false;
+        while !rest.is_empty() && !ended {
+            let batch = Batch::split_from(&mut rest).map_err(damaged)?;
+            let bytes = batch.bytes().len();
+            let forced = at_least_one && taken == 0;
+            ended = batch.header().base_offset >= limit || (taken + bytes > bytes_max && !forced);
+            if !ended {
+                whole += bytes;
+                taken += bytes;
+            }
+        }
+        if whole > 0 {
+            kept.push(chunk.slice(..whole));
+        }
+        if ended {
+            break;
+        }
+    }
+    Ok(Some(kept))
+}
+
+/// The first record of `batch`, not before `from`, at or after `timestamp`.
+fn first_record(batch: &Batch, from: Offset, timestamp: TimestampMs) -> Result<Option<TimestampedOffset>, ReadError> {
+    let header = batch.header();
+    if header.attributes.is_control() {
+        return Ok(None);
+    }
+    let records = batch.decompressed(DECOMPRESSED_BYTES_MAX).map_err(damaged)?;
+    for record in RecordIter::new(&records, header.records_count) {
+        let record = record.map_err(damaged)?;
+        let offset = header.base_offset.plus(i64::from(record.offset_delta));
+        let written = header.timestamp_of(record.timestamp_delta);
+        if written >= timestamp && offset >= from {
+            let leader_epoch = header.partition_leader_epoch;
+            return Ok(Some(TimestampedOffset { offset, timestamp: written, leader_epoch }));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,136 @@
+//! The `SegmentStore` seam: where the settled batches of partitions are kept. Kafka's directories, or memory.
+//!
+//! One task, the materialiser, calls what writes; reads come from anywhere. What every implementation must do stands
+//! in `contract.rs`, one suite run against all.
+
+pub mod memory;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use millstream_model::batch::Batch;
+use millstream_model::{Offset, TimestampMs};
+use smallvec::SmallVec;
+
+use crate::disk::DiskError;
+use crate::lane::slot::PartitionKey;
+use crate::log::config::LogConfig;
+use crate::log::state::LogState;
+use crate::log::transactions::AbortedTransaction;
+
+/// Whole batches, in order, in one or more pieces.
+pub type RecordChunks = SmallVec<[Bytes; 1]>;
+
+/// A partition that the catalog knows.
+#[derive(Clone, Debug)]
+pub struct SegmentTarget {
+    pub key: PartitionKey,
+    pub topic: Arc<str>,
+    pub config: LogConfig,
+}
+
+/// What a store holds of a partition when it is opened.
+#[derive(Clone, Debug, Default)]
+pub struct LoadedLog {
+    /// State as of the checkpoint, or of the last whole batch where there is no lane to replay.
+    pub state: LogState,
+    /// Aborted transactions, oldest first.
+    pub aborted: Vec<AbortedTransaction>,
+    /// Bytes of batches.
+    pub bytes: u64,
+    /// Batches beyond the checkpoint may have been acknowledged without being in a lane.
+    pub volatile: bool,
+}
+
+/// Outcome of loading one partition.
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    Log(LoadedLog),
+    /// What the files hold cannot be trusted: the partition stays offline, nothing was changed.
+    Offline(String),
+}
+
+/// What the load found beside the wanted partitions.
+#[derive(Clone, Debug, Default)]
+pub struct LoadReport {
+    /// In the order of the wanted partitions.
+    pub logs: Vec<Loaded>,
+    /// Directories that belong to no known partition and where they were moved to.
+    pub moved_aside: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Batches of one partition, contiguous with what the store has.
+#[derive(Clone, Debug)]
+pub struct SegmentRun {
+    pub target: SegmentTarget,
+    /// Where the log starts, for the name of a first segment.
+    pub log_start: Offset,
+    pub batches: Vec<Batch>,
+    /// Transactions that these batches' markers aborted.
+    pub aborted: Vec<AbortedTransaction>,
+}
+
+/// What a checkpoint says of one partition.
+#[derive(Clone, Debug)]
+pub struct PartitionCheckpoint {
+    pub target: SegmentTarget,
+    pub state: LogState,
+    /// As `LoadedLog::volatile`.
+    pub volatile: bool,
+}
+
+/// Where a read begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// At the batch that contains the offset, or the first one after it.
+    Offset(Offset),
+    /// At the first batch, not before `from`, whose max timestamp is `timestamp` or later.
+    Timestamp { from: Offset, timestamp: TimestampMs },
+}
+
+/// A change to what is kept.
+#[derive(Clone, Debug)]
+pub enum SegmentEdit {
+    /// Whole segments below the offset are not needed any more; a checkpoint with that log start is durable.
+    DropBelow(PartitionKey, Offset),
+    /// The partition was deleted.
+    Remove(PartitionKey),
+}
+
+/// Why a store could not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SegmentError {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Bytes in a segment are not the batch that belongs there.
+    #[error("{file:?} is damaged at position {position}: {reason}")]
+    Damaged { file: PathBuf, position: u64, reason: String },
+}
+
+/// Where settled batches are kept.
+pub trait SegmentStore: fmt::Debug + Send + Sync {
+    /// Brings the partitions to their checkpoints: called once, before everything else. What lies beyond a checkpoint
+    /// is cut off (the lane has it), or for volatile partitions kept as far as it is whole.
+    fn load(&self, wanted: Vec<SegmentTarget>) -> BoxFuture<'_, Result<LoadReport, SegmentError>>;
+
+    /// Writes batches of many partitions; they can be read when this resolves, and are durable with the next
+    /// checkpoint. After `NoSpace` the same runs may be appended again.
+    fn append(&self, runs: Vec<SegmentRun>) -> BoxFuture<'_, Result<(), SegmentError>>;
+
+    /// Makes everything durable that was appended to these partitions, then the checkpoints themselves.
+    fn checkpoint(&self, partitions: Vec<PartitionCheckpoint>) -> BoxFuture<'_, Result<(), SegmentError>>;
+
+    /// Whole batches, at least one when there is one, else up to `bytes_max` bytes. Empty when nothing settled lies there.
+    fn read(
+        &self,
+        key: PartitionKey,
+        from: ReadFrom,
+        bytes_max: usize,
+    ) -> BoxFuture<'_, Result<RecordChunks, SegmentError>>;
+
+    /// Changes what is kept, each edit wholly or not at all, and says how many bytes of batches each partition has left.
+    fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>>;
+}

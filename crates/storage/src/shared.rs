@@ -1,0 +1,137 @@
+//! What the partitions and the two background tasks share: the lane, the queue to the segments, the engine's health.
+//!
+//! Lock order: a partition's log, then the lane, then the settle queue; none is held across an await.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::StorageError;
+use crate::clock::Clock;
+use crate::lane::core::LaneCore;
+use crate::lane::slot::{PartitionKey, Slot};
+use crate::log::config::EngineLimits;
+use crate::partition::Partition;
+use crate::segments::{SegmentEdit, SegmentStore};
+
+/// How far a shutdown is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Running,
+    /// Nothing is appended any more; the lane drains.
+    Draining,
+    /// The lane is drained; the segments drain.
+    Settling,
+}
+
+/// An order to the materialiser, which alone changes segments.
+#[derive(Debug)]
+pub(crate) struct EditOrder {
+    pub(crate) edits: Vec<SegmentEdit>,
+    pub(crate) done: oneshot::Sender<Result<(), StorageError>>,
+}
+
+/// What waits for the materialiser.
+#[derive(Debug, Default)]
+pub(crate) struct SettleQueue {
+    pub(crate) slots: VecDeque<Slot>,
+    pub(crate) orders: Vec<EditOrder>,
+    /// Partitions whose durability was changed.
+    pub(crate) switching: Vec<PartitionKey>,
+}
+
+/// Plain counters since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) appended_batches: AtomicU64,
+    pub(crate) appended_bytes: AtomicU64,
+    pub(crate) slots_written: AtomicU64,
+    pub(crate) slot_bytes_written: AtomicU64,
+    pub(crate) checkpoints: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, amount: u64) {
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) lane: Mutex<LaneCore>,
+    pub(crate) lane_work: Notify,
+    pub(crate) queue: Mutex<SettleQueue>,
+    pub(crate) settle_work: Notify,
+    pub(crate) partitions: RwLock<BTreeMap<PartitionKey, Arc<Partition>>>,
+    pub(crate) segments: Arc<dyn SegmentStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: EngineLimits,
+    pub(crate) counters: Counters,
+    pub(crate) phase: watch::Sender<Phase>,
+    /// Why the engine stopped for good.
+    pub(crate) failure: watch::Sender<Option<Arc<str>>>,
+    /// A write was refused for want of space and has not succeeded since.
+    pub(crate) write_refused: AtomicBool,
+    /// Less space than the reserve is left.
+    pub(crate) reserve_low: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        lane: LaneCore,
+        segments: Arc<dyn SegmentStore>,
+        clock: Arc<dyn Clock>,
+        limits: EngineLimits,
+    ) -> Self {
+        Self {
+            lane: Mutex::new(lane),
+            lane_work: Notify::new(),
+            queue: Mutex::default(),
+            settle_work: Notify::new(),
+            partitions: RwLock::default(),
+            segments,
+            clock,
+            limits,
+            counters: Counters::default(),
+            phase: watch::Sender::new(Phase::Running),
+            failure: watch::Sender::new(None),
+            write_refused: AtomicBool::new(false),
+            reserve_low: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn partition(&self, key: PartitionKey) -> Option<Arc<Partition>> {
+        self.partitions.read().get(&key).cloned()
+    }
+
+    /// Stops the engine for good: nothing more is acknowledged. Its owner sees it in `Storage::failed` and ends the process.
+    pub(crate) fn halt(&self, reason: &str) {
+        tracing::error!(reason, "storage stops: the process must end and recover");
+        self.lane.lock().step_down();
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            failure.get_or_insert_with(|| Arc::from(reason));
+            first
+        });
+        self.lane_work.notify_one();
+        self.settle_work.notify_one();
+    }
+
+    pub(crate) fn is_halted(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
+    /// Notes that a write met a full disk, or that one succeeded again.
+    pub(crate) fn set_write_refused(&self, refused: bool) {
+        if self.write_refused.swap(refused, Ordering::Relaxed) != refused {
+            if refused {
+                tracing::error!("the disk is full: appends are refused until there is space");
+            } else {
+                tracing::info!("the disk takes writes again");
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! `Storage`: the engine as a whole. Opens or makes partitions, deletes topics, shuts down; cheap to clone.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use millstream_model::{LeaderEpoch, PartitionIndex, TopicId};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::disk::{Disk, Space};
+use crate::lane::LaneId;
+use crate::lane::core::{LaneCore, LaneLimits};
+use crate::lane::slot::{PartitionKey, encode};
+use crate::lane::writer;
+use crate::log::config::{Durability, EngineLimits};
+use crate::log::partition_log::{Fault, PartitionLog};
+use crate::materialiser::Materialiser;
+use crate::partition::{Partition, PartitionSpec};
+use crate::segments::memory::MemorySegments;
+use crate::segments::{LoadedLog, SegmentEdit, SegmentStore};
+use crate::shared::{EditOrder, Phase, Shared};
+use crate::slots::memory::MemorySlots;
+use crate::slots::{Put, SlotId, SlotStore};
+
+/// Why the storage could not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// KAFKA_STORAGE_ERROR until there is space; what waits may still become durable.
+    #[error("the disk is full")]
+    NoSpace,
+    /// The storage has failed or was dropped: nobody knows what became of what waits.
+    #[error("the storage has stopped")]
+    Halted,
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// One directory of logs, for DescribeLogDirs.
+#[derive(Clone, Debug, Default)]
+pub struct LogDirUsage {
+    pub path: PathBuf,
+    pub space: Option<Space>,
+    pub partitions: Vec<PartitionUsage>,
+    /// Why the directory cannot be used, if so.
+    pub error: Option<String>,
+}
+
+/// Bytes of one partition.
+#[derive(Clone, Debug)]
+pub struct PartitionUsage {
+    pub topic: Arc<str>,
+    pub index: PartitionIndex,
+    pub bytes: u64,
+}
+
+/// Counters since the start, and two gauges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StorageMetrics {
+    pub appended_batches: u64,
+    pub appended_bytes: u64,
+    pub slots_written: u64,
+    pub slot_bytes_written: u64,
+    pub checkpoints: u64,
+    /// Bytes appended and not yet in segments.
+    pub pending_bytes: u64,
+    /// Whether producers are refused for want of space.
+    pub no_space: bool,
+}
+
+/// The engine; a clone is another handle of the same.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    slots: Arc<dyn SlotStore>,
+    disk: Option<Arc<dyn Disk>>,
+    log_dir: PathBuf,
+    /// Added to every partition's leader epoch; raised at every unclean start.
+    generation: LeaderEpoch,
+    tasks: Mutex<Option<Tasks>>,
+}
+
+#[derive(Debug)]
+struct Tasks {
+    writer: JoinHandle<()>,
+    materialiser: JoinHandle<()>,
+}
+
+/// What a storage is built from.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) slots: Arc<dyn SlotStore>,
+    pub(crate) segments: Arc<dyn SegmentStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) disk: Option<Arc<dyn Disk>>,
+    pub(crate) log_dir: PathBuf,
+    pub(crate) limits: EngineLimits,
+    pub(crate) lane: LaneId,
+    pub(crate) nonce: u64,
+    pub(crate) generation: LeaderEpoch,
+}
+
+impl Storage {
+    /// A storage that lasts as long as it is held; needs a tokio runtime for its two tasks.
+    #[must_use]
+    pub fn in_memory(clock: Arc<dyn Clock>, limits: EngineLimits) -> Self {
+        let (slots, segments) = (Arc::new(MemorySlots::default()), Arc::new(MemorySegments::default()));
+        let (disk, log_dir, lane, generation) = (None, PathBuf::from("memory"), LaneId(0), LeaderEpoch(0));
+        let storage = Self::build(Parts { slots, segments, clock, disk, log_dir, limits, lane, nonce: 0, generation });
+        let materialiser = storage.materialiser();
+        storage.start(materialiser);
+        storage
+    }
+
+    /// Puts the parts together; nothing runs yet.
+    pub(crate) fn build(parts: Parts) -> Self {
+        let Parts { slots, segments, clock, disk, log_dir, limits, lane, nonce, generation } = parts;
+        let store = slots.limits();
+        let lane_limits = LaneLimits {
+            slot_bytes_max: limits.slot_bytes_max.min(store.slot_bytes_max),
+            in_flight_max: limits.slots_in_flight_max.min(store.in_flight_max),
+            waiting_bytes_max: limits.waiting_bytes_max,
+            unsettled_bytes_max: limits.unsettled_bytes_max,
+        };
+        let shared = Shared::new(LaneCore::new(lane, nonce, lane_limits), segments, clock, limits);
+        let tasks = Mutex::new(None);
+        Self { inner: Arc::new(Inner { shared: Arc::new(shared), slots, disk, log_dir, generation, tasks }) }
+    }
+
+    pub(crate) fn materialiser(&self) -> Materialiser {
+        Materialiser::new(Arc::clone(&self.inner.shared), self.inner.disk.clone())
+    }
+
+    /// Starts the two tasks.
+    pub(crate) fn start(&self, materialiser: Materialiser) {
+        let writer = tokio::spawn(writer::run(Arc::clone(&self.inner.shared), Arc::clone(&self.inner.slots)));
+        let materialiser = tokio::spawn(materialiser.run());
+        *self.inner.tasks.lock() = Some(Tasks { writer, materialiser });
+    }
+
+    /// Adds a partition without doing I/O: its directory is made at the first append. One that exists is answered as it is.
+    pub fn create_partition(&self, spec: PartitionSpec) -> Arc<Partition> {
+        let volatile = spec.config.durability == Durability::Os;
+        self.add(spec, LoadedLog { volatile, ..LoadedLog::default() })
+    }
+
+    /// Adds a partition as it was loaded.
+    pub(crate) fn add(&self, spec: PartitionSpec, loaded: LoadedLog) -> Arc<Partition> {
+        let key = spec.key();
+        let shared = &self.inner.shared;
+        let mut partitions = shared.partitions.write();
+        let add = || {
+            let log = PartitionLog::new(loaded, self.inner.generation, spec.config);
+            Arc::new(Partition::new(key, spec.topic, log, Arc::clone(shared)))
+        };
+        Arc::clone(partitions.entry(key).or_insert_with(add))
+    }
+
+    /// A partition that exists.
+    #[must_use]
+    pub fn partition(&self, topic_id: TopicId, index: PartitionIndex) -> Option<Arc<Partition>> {
+        self.inner.shared.partition(PartitionKey { topic_id, index })
+    }
+
+    /// Removes all partitions of a topic; resolves when their directories are out of the way, so that a topic of the
+    /// same name can be made. What of it is still on its way through the lane is dropped.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn delete_topic(&self, topic_id: TopicId) -> Result<(), StorageError> {
+        let shared = &self.inner.shared;
+        let mut edits = Vec::new();
+        shared.partitions.write().retain(|key, partition| {
+            if key.topic_id == topic_id {
+                partition.with_log(|log| {
+                    log.fault = Some(Fault::Deleted);
+                    log.notify_watchers();
+                });
+                edits.push(SegmentEdit::Remove(*key));
+            }
+            key.topic_id != topic_id
+        });
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let (done, answer) = oneshot::channel();
+        shared.queue.lock().orders.push(EditOrder { edits, done });
+        shared.settle_work.notify_one();
+        answer.await.unwrap_or(Err(StorageError::Halted))
+    }
+
+    /// Space and sizes, for DescribeLogDirs.
+    pub async fn log_dirs(&self) -> Vec<LogDirUsage> {
+        let (space, error) = match &self.inner.disk {
+            None => (None, None),
+            Some(disk) => match disk.space().await {
+                Ok(space) => (Some(space), None),
+                Err(error) => (None, Some(error.to_string())),
+            },
+        };
+        let all: Vec<Arc<Partition>> = self.inner.shared.partitions.read().values().cloned().collect();
+        let usage = |partition: &Arc<Partition>| PartitionUsage {
+            topic: Arc::clone(partition.topic()),
+            index: partition.index(),
+            bytes: partition.size_bytes(),
+        };
+        let partitions = all.iter().map(usage).collect();
+        vec![LogDirUsage { path: self.inner.log_dir.clone(), space, partitions, error }]
+    }
+
+    /// Counters, for the broker to export.
+    #[must_use]
+    pub fn metrics(&self) -> StorageMetrics {
+        let shared = &self.inner.shared;
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        StorageMetrics {
+            appended_batches: read(&shared.counters.appended_batches),
+            appended_bytes: read(&shared.counters.appended_bytes),
+            slots_written: read(&shared.counters.slots_written),
+            slot_bytes_written: read(&shared.counters.slot_bytes_written),
+            checkpoints: read(&shared.counters.checkpoints),
+            pending_bytes: shared.lane.lock().pending_bytes() as u64,
+            no_space: shared.write_refused.load(Ordering::Relaxed) || shared.reserve_low.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Resolves when the storage has failed for good, with the reason: the process must end and recover.
+    pub async fn failed(&self) -> Arc<str> {
+        let mut failure = self.inner.shared.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_else(|| Arc::from("")),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Shuts down: refuses appends, makes durable and settles what was appended, takes a checkpoint and marks the lane
+    /// as closed, so that the next start replays nothing. A second call does nothing.
+    ///
+    /// # Errors
+    /// When the disk fails; then the next start recovers.
+    pub async fn close(&self) -> Result<(), StorageError> {
+        let Some(tasks) = self.inner.tasks.lock().take() else { return Ok(()) };
+        let shared = &self.inner.shared;
+        shared.phase.send_replace(Phase::Draining);
+        shared.lane_work.notify_one();
+        let writer = tasks.writer.await;
+        shared.phase.send_replace(Phase::Settling);
+        shared.settle_work.notify_one();
+        let materialiser = tasks.materialiser.await;
+        if writer.is_err() || materialiser.is_err() || shared.is_halted() {
+            return Err(StorageError::Halted);
+        }
+        let sealed = shared.lane.lock().seal_closed();
+        let id = SlotId { lane: sealed.seal.lane, sequence: sealed.seal.sequence };
+        let (_, bytes) = encode(sealed.seal, &[]);
+        match self.inner.slots.put(id, bytes).await {
+            Ok(Put::Stored) => Ok(()),
+            Ok(_) => Err(StorageError::Halted),
+            Err(error) => Err(StorageError::Failed(error.to_string())),
+        }
+    }
+}
