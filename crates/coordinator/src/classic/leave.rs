@@ -85,7 +85,7 @@ impl ClassicGroup {
         self.wake = self.earliest_deadline();
     }
 
-    fn earliest_deadline(&self) -> Option<SteadyMs> {
+    pub(super) fn earliest_deadline(&self) -> Option<SteadyMs> {
         let sessions = self.members.values().filter_map(|member| member.session_deadline);
         let pending = self.pending_joins.values().copied();
         let rebalance = self.join_deadline.map(JoinDeadline::at).into_iter().chain(self.sync_deadline);

@@ -284,3 +284,6 @@ impl ClassicGroup {
         }
     }
 }
+
+#[cfg(test)]
+mod invariants;

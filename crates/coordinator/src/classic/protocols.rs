@@ -12,7 +12,7 @@ use crate::event::JoinProtocol;
 pub(crate) const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
 /// How many members support each protocol.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Support {
     members_by_protocol: HashMap<String, usize>,
 }

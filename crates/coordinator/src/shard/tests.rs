@@ -5,10 +5,11 @@ mod deleting;
 mod joining;
 mod leaving;
 mod loading;
+mod random;
 mod static_members;
 mod syncing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::Bytes;
 use millstream_model::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId};
@@ -40,6 +41,8 @@ struct Bench {
     /// Appends under way.
     appends: VecDeque<(AppendId, Vec<GroupRecord>)>,
     log: Vec<GroupRecord>,
+    /// What the log holds, by append, where appends are done out of order.
+    unordered: BTreeMap<AppendId, Vec<GroupRecord>>,
 }
 
 fn settings() -> GroupSettings {
@@ -125,6 +128,7 @@ impl Bench {
             answers: HashMap::new(),
             appends: VecDeque::new(),
             log: Vec::new(),
+            unordered: BTreeMap::new(),
         };
         let effects = bench.shard.loaded(bench.now);
         bench.carry_out(effects);

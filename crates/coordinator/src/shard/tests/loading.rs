@@ -3,19 +3,100 @@
 use super::*;
 use crate::record::{ReplayError, Replayed};
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Records that Kafka's own classes wrote (tests/golden/ConsumerOffsetsGolden.java): name, key, value.
+fn golden() -> Vec<(&'static str, Bytes, Option<Bytes>)> {
+    let text = include_str!("../../../tests/golden/consumer_offsets.txt");
+    let bytes = |hex: &str| -> Bytes {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    };
+    let line = |line: &'static str| {
+        let mut fields = line.split(' ');
+        let (name, key, value) = (fields.next().unwrap(), fields.next().unwrap(), fields.next().unwrap());
+        (name, bytes(key), (value != "-").then(|| bytes(value)))
+    };
+    text.lines().map(line).collect()
+}
+
+/// What kafka wrote under `name`.
+fn golden_record(name: &str) -> GroupRecord {
+    let (_, key, value) = golden().into_iter().find(|(found, _, _)| *found == name).unwrap();
+    GroupRecord { key, value }
 }
 
 #[test]
-fn a_commit_is_written_as_kafka_writes_it() {
-    let mut bench = Bench::new();
-    bench.commit(commit_request("", -1, "orders", 42));
-    bench.settle();
-    let record = &bench.log[0];
-    assert_eq!(hex(&record.key), "0001".to_owned() + "0007" + &hex(b"readers") + "0006" + &hex(b"orders") + "00000000");
-    let value = "0004000000000000002a0000000301".to_owned() + &format!("{EPOCH_MS:016x}") + "00";
-    assert_eq!(hex(record.value.as_ref().unwrap()), value);
+fn commits_of_every_version_that_kafka_wrote_are_read() {
+    let written: Vec<_> = golden().into_iter().filter(|(name, _, _)| name.starts_with("offset-v")).collect();
+    assert_eq!(written.len(), 7);
+    for (name, key, value) in written {
+        let mut bench = Bench::new();
+        bench.shard.replay(&key, value.as_ref(), bench.now).unwrap();
+        let version: i32 = name["offset-v".len()..][..1].parse().unwrap();
+        let expected = CommittedOffset {
+            offset: Offset(42),
+            leader_epoch: LeaderEpoch(if version >= 3 { 3 } else { -1 }),
+            metadata: "héllo".to_owned(),
+            committed_at: TimestampMs(EPOCH_MS),
+            expires_at: name.ends_with("expiry").then_some(TimestampMs(EPOCH_MS + 86_400)),
+            topic_id: TopicId(Uuid::from_u128(if name.ends_with("id") { (1 << 64) + 2 } else { 0 })),
+        };
+        let fetched = bench.shard.fetch_offsets(&GROUP.into(), None, false).remove(0);
+        assert_eq!((fetched.topic.as_str(), fetched.partitions[0].partition), ("orders", PartitionIndex(7)));
+        assert_eq!(fetched.partitions[0].committed, Ok(Some(expected)), "{name}");
+
+        let tombstone = golden_record("offset-tombstone");
+        bench.shard.replay(&tombstone.key, None, bench.now).unwrap();
+        assert!(bench.shard.list(&[], &[]).is_empty(), "the group goes with its last offset");
+    }
+}
+
+#[test]
+fn commits_are_written_as_kafka_writes_them() {
+    let offset = CommittedOffset {
+        offset: Offset(42),
+        leader_epoch: LeaderEpoch(3),
+        metadata: "héllo".to_owned(),
+        committed_at: TimestampMs(EPOCH_MS),
+        expires_at: None,
+        topic_id: TopicId::ZERO,
+    };
+    let check = |name, offset: Option<&CommittedOffset>| {
+        let record = GroupRecord::of_offset(&GROUP.into(), "orders", PartitionIndex(7), offset);
+        assert_eq!(record, golden_record(name), "{name}");
+    };
+    check("offset-v4", Some(&offset));
+    check(
+        "offset-v4-topic-id",
+        Some(&CommittedOffset { topic_id: TopicId(Uuid::from_u128((1 << 64) + 2)), ..offset.clone() }),
+    );
+    check("offset-v1-expiry", Some(&CommittedOffset { expires_at: Some(TimestampMs(EPOCH_MS + 86_400)), ..offset }));
+    check("offset-tombstone", None);
+}
+
+#[test]
+fn groups_of_every_version_that_kafka_wrote_are_read_and_written_in_its_latest() {
+    for (name, key, value) in
+        golden().into_iter().filter(|(name, _, _)| name.starts_with("group-") && name.contains("-v"))
+    {
+        let mut bench = Bench::new();
+        bench.shard.replay(&key, value.as_ref(), bench.now).unwrap();
+        let group = &bench.shard.groups[GROUP].group;
+        let version: i32 = name.rsplit_once('v').unwrap().1.parse().unwrap();
+        let stable = name.contains("stable");
+        assert_eq!(group.state, if stable { GroupState::Stable } else { GroupState::Empty }, "{name}");
+        assert_eq!(group.generation, if stable { 6 } else { 5 });
+        assert_eq!(group.state_since, TimestampMs(if version >= 2 { EPOCH_MS } else { -1 }), "{name}");
+        if stable {
+            let member = &group.members["i-1"];
+            assert_eq!(member.rebalance_timeout_ms, if version >= 1 { 60_000 } else { 10_000 });
+            assert_eq!(member.instance_id, (version >= 3).then(|| "i".into()));
+            assert_eq!(group.leader, Some("i-1".into()));
+        }
+        if version >= 3 {
+            let latest = golden_record(if stable { "group-stable-v3" } else { "group-empty-v3" });
+            assert_eq!(GroupRecord::of_group(group, |member| member.assignment.clone()), latest, "{name}");
+        }
+        assert_eq!(GroupRecord::group_tombstone(&GROUP.into()), golden_record("group-tombstone"));
+    }
 }
 
 #[test]
