@@ -196,6 +196,12 @@ impl Storage {
         answer.await.unwrap_or(Err(StorageError::Halted))
     }
 
+    /// The leader epoch that a partition without a history has: raised at every unclean start.
+    #[must_use]
+    pub fn generation(&self) -> LeaderEpoch {
+        self.inner.generation
+    }
+
     /// Space and sizes, for DescribeLogDirs.
     pub async fn log_dirs(&self) -> Vec<LogDirUsage> {
         let (space, error) = match &self.inner.disk {

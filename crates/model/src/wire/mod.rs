@@ -81,6 +81,12 @@ impl From<Bytes> for Records {
     }
 }
 
+impl FromIterator<Bytes> for Records {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(chunks: I) -> Self {
+        Self { chunks: chunks.into_iter().collect() }
+    }
+}
+
 /// Equal when the bytes are equal, however they are cut.
 impl PartialEq for Records {
     fn eq(&self, other: &Self) -> bool {
