@@ -26,8 +26,8 @@ use crate::config::ClientSettings;
 use crate::connection::Connection;
 use crate::error::check;
 
-pub use metadata::{Broker, ClusterMetadata, PartitionMetadata, TopicMetadata};
 pub(crate) use metadata::TopicSelection;
+pub use metadata::{Broker, ClusterMetadata, PartitionMetadata, TopicMetadata};
 
 /// No cap on the version of a request.
 pub(crate) const NEWEST: i16 = i16::MAX;
@@ -165,8 +165,7 @@ impl Cluster {
         let Some(slot) = state.slots.get_mut(address).filter(|slot| slot.attempt.ptr_eq(attempt)) else { return };
         slot.failures += 1;
         let salt = u64::from(slot.failures) + address.len() as u64;
-        let wait =
-            backoff(self.settings.reconnect_backoff, self.settings.reconnect_backoff_max, slot.failures, salt);
+        let wait = backoff(self.settings.reconnect_backoff, self.settings.reconnect_backoff_max, slot.failures, salt);
         let due = Instant::now() + wait;
         // Several callers may share one failed attempt; it counts once.
         if slot.not_before < Instant::now() {
@@ -220,11 +219,7 @@ impl Cluster {
         let kind = CoordinatorKind::Group as i8;
         let version = connection.version::<FindCoordinatorRequest>(5)?;
         let request = if version >= 4 {
-            FindCoordinatorRequest {
-                key_type: kind,
-                coordinator_keys: vec![group.to_owned()],
-                ..Default::default()
-            }
+            FindCoordinatorRequest { key_type: kind, coordinator_keys: vec![group.to_owned()], ..Default::default() }
         } else {
             FindCoordinatorRequest { key_type: kind, key: group.to_owned(), ..Default::default() }
         };

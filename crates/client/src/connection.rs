@@ -244,8 +244,8 @@ impl<R: Request<Response: Decode>> Call<'_, R> {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(_)) => Err(self.connection.lost()),
             Err(_) => {
-                let what = format!("{} to {}", R::API_KEY, self.connection.address);
-                self.connection.shared.close(format!("no answer to {}", R::API_KEY));
+                let what = format!("{} to {}", R::API_KEY.name(), self.connection.address);
+                self.connection.shared.close(format!("no answer to {}", R::API_KEY.name()));
                 Err(Error::Timeout { what, after: began.elapsed() })
             }
         }

@@ -25,7 +25,7 @@ pub enum Error {
     #[error("timed out after {} ms: {what}", after.as_millis())]
     Timeout { what: String, after: Duration },
     /// The broker serves no version of the API that this client knows.
-    #[error("the broker at {address} does not support {api}")]
+    #[error("the broker at {address} does not support {}", api.name())]
     UnsupportedApi { api: ApiKey, address: String },
     /// The answer or its records are not what the protocol says.
     #[error("malformed answer from {from}: {reason}")]
@@ -33,7 +33,9 @@ pub enum Error {
     /// A request that its version cannot express.
     #[error("cannot ask that of this broker: {0}")]
     Inexpressible(String),
-    #[error("the record is {bytes} bytes when serialized, which is larger than {limit}, the value of the {config} configuration.")]
+    #[error(
+        "the record is {bytes} bytes when serialized, which is larger than {limit}, the value of the {config} configuration."
+    )]
     RecordTooLarge { bytes: usize, limit: usize, config: &'static str },
     #[error("Undefined offset with no reset policy for partitions: {}", list(.0))]
     NoOffset(Vec<TopicPartition>),

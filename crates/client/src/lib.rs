@@ -3,13 +3,18 @@
 //! `ClientConfig` takes Kafka's property names. `Producer`, `Consumer` and `Admin` each own a `Cluster`: metadata, and
 //! one pipelined connection per broker. Whatever a broker answers keeps Kafka's code and message in `Error`.
 
+#![expect(dead_code, reason = "the producer and the consumer, which follow, use the rest")]
+
 pub mod admin;
 mod backoff;
 mod clock;
 mod cluster;
 pub mod config;
 mod connection;
+mod consumer_protocol;
 mod error;
+mod group_offsets;
+mod list_offsets;
 mod topic_partition;
 
 pub use admin::Admin;

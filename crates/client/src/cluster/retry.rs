@@ -1,7 +1,6 @@
 //! Trying again: operations repeat while their error is one that time may mend, until `api_timeout`.
 
-use std::time::Duration;
-
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::Cluster;
@@ -9,18 +8,14 @@ use crate::Error;
 use crate::backoff::backoff;
 
 impl Cluster {
-    /// Repeats `attempt` until it succeeds, fails for good, or the time is up.
-    pub(crate) async fn retry<T>(&self, what: &str, attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
-        self.retry_within(what, self.settings.api_timeout, attempt).await
-    }
-
-    /// As `retry`, with a time of its own.
-    pub(crate) async fn retry_within<T>(
+    /// Repeats `attempt` until it succeeds, fails for good, or the time is up. (Boxed futures, because those of async
+    /// closures cannot be shown to be `Send`, and callers spawn these operations.)
+    pub(crate) async fn retry<'a, T>(
         &self,
         what: &str,
-        timeout: Duration,
-        mut attempt: impl AsyncFnMut() -> Result<T, Error>,
+        attempt: impl Fn() -> BoxFuture<'a, Result<T, Error>>,
     ) -> Result<T, Error> {
+        let timeout = self.settings.api_timeout;
         let deadline = Instant::now() + timeout;
         let mut failures = 0;
         loop {
@@ -35,13 +30,7 @@ impl Cluster {
     }
 
     /// Waits before the next attempt; errors when that would be after the deadline.
-    pub(crate) async fn pause(
-        &self,
-        failures: u32,
-        deadline: Instant,
-        what: &str,
-        error: Error,
-    ) -> Result<(), Error> {
+    pub(crate) async fn pause(&self, failures: u32, deadline: Instant, what: &str, error: Error) -> Result<(), Error> {
         let wait = backoff(self.settings.retry_backoff, self.settings.retry_backoff_max, failures, failures.into());
         if Instant::now() + wait >= deadline {
             // A broker's own word tells more than that the time was up.

@@ -71,7 +71,8 @@ impl<'a> Fields<'a> {
             Width::Long => ("LONG", i64::MAX),
         };
         let not_a_number = || ConfigError::invalid(name, text, format!("Not a number of type {kind}"));
-        let value: i64 = text.parse().ok().filter(|value| *value <= max && *value >= -max - 1).ok_or_else(not_a_number)?;
+        let value: i64 =
+            text.parse().ok().filter(|value| *value <= max && *value >= -max - 1).ok_or_else(not_a_number)?;
         if value < *range.start() {
             return Err(ConfigError::invalid(name, text, format!("Value must be at least {}", range.start())));
         }
@@ -97,9 +98,7 @@ impl<'a> Fields<'a> {
             None => Ok(default),
             Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
             Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-            Some(text) => {
-                Err(ConfigError::invalid(name, text, "Expected value to be either true or false"))
-            }
+            Some(text) => Err(ConfigError::invalid(name, text, "Expected value to be either true or false")),
         }
     }
 

@@ -263,17 +263,16 @@ impl ConsumerConfig {
     pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self, ConfigError> {
         let group_id = fields.text("group.id").filter(|id| !id.is_empty()).map(str::to_owned);
         let api_timeout = fields.millis("default.api.timeout.ms", 60_000)?;
-        let client_id = group_id.as_ref().map_or_else(|| "consumer-null-1".into(), |group| format!("consumer-{group}-1"));
+        let client_id =
+            group_id.as_ref().map_or_else(|| "consumer-null-1".into(), |group| format!("consumer-{group}-1"));
         let client = ClientSettings::read(fields, &client_id, api_timeout)?;
         let resets = [
             ("latest", AutoOffsetReset::Latest),
             ("earliest", AutoOffsetReset::Earliest),
             ("none", AutoOffsetReset::None),
         ];
-        let levels = [
-            ("read_uncommitted", IsolationLevel::ReadUncommitted),
-            ("read_committed", IsolationLevel::ReadCommitted),
-        ];
+        let levels =
+            [("read_uncommitted", IsolationLevel::ReadUncommitted), ("read_committed", IsolationLevel::ReadCommitted)];
         // Without a group there is nowhere to commit to; Kafka turns it off likewise.
         let auto_commit = fields.flag("enable.auto.commit", group_id.is_some())? && group_id.is_some();
         Ok(Self {

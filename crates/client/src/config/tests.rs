@@ -24,7 +24,10 @@ fn bad_values_get_kafkas_words() {
         assert_eq!(with(pairs).producer().unwrap_err().to_string(), words);
     };
     check(&[("batch.size", "abc")], "Invalid value abc for configuration batch.size: Not a number of type INT");
-    check(&[("batch.size", "3000000000")], "Invalid value 3000000000 for configuration batch.size: Not a number of type INT");
+    check(
+        &[("batch.size", "3000000000")],
+        "Invalid value 3000000000 for configuration batch.size: Not a number of type INT",
+    );
     check(&[("linger.ms", "-1")], "Invalid value -1 for configuration linger.ms: Value must be at least 0");
     check(&[("acks", "2")], "Invalid value 2 for configuration acks: String must be one of: all, -1, 0, 1");
     check(&[("bootstrap.servers", "nowhere")], "Invalid url in bootstrap.servers: nowhere");
@@ -37,7 +40,9 @@ fn idempotence_yields_to_what_excludes_it_unless_asked_for() {
     assert!(!with(&[("acks", "1")]).producer().unwrap().enable_idempotence);
     assert!(with(&[("acks", "1"), ("enable.idempotence", "true")]).producer().is_err());
     assert!(with(&[("retries", "0"), ("enable.idempotence", "true")]).producer().is_err());
-    assert!(with(&[("max.in.flight.requests.per.connection", "6"), ("enable.idempotence", "true")]).producer().is_err());
+    assert!(
+        with(&[("max.in.flight.requests.per.connection", "6"), ("enable.idempotence", "true")]).producer().is_err()
+    );
 }
 
 #[test]
