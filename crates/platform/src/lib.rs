@@ -1,1 +1,28 @@
 //! A small Kubernetes API and the process runner: one laptop as a cluster.
+//!
+//! [`Platform`] is what `millstream up` starts. Everybody else speaks to it through the Kubernetes API: in process through
+//! [`ApiService`] (a tower service for `kube::Client`), from outside through the port that [`Platform::kubeconfig`] names.
+//! Objects live in an embedded store (`store`), rules for them in `resources`, their shapes in `schema`.
+
+mod api;
+mod clock;
+mod error;
+mod kinds;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the runner, which writes logs, follows"))]
+mod logs;
+mod object;
+mod patch;
+mod platform;
+mod resources;
+mod schema;
+mod selector;
+mod store;
+mod strimzi;
+mod table;
+
+pub use api::{ApiService, ListenError};
+pub use clock::Clock;
+pub use error::{ApiError, Cause};
+pub use kinds::Kind;
+pub use platform::{Config, Platform, StartError};
+pub use store::OpenError;

@@ -1,0 +1,178 @@
+//! Puts the parts together: opens the store, serves the API in process and on loopback, runs what runs beside it, and stops
+//! all of it in order. `millstream up` owns one of these.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{ApiService, ListenError, Listener, USER};
+use crate::clock::Clock;
+use crate::error::ApiError;
+use crate::logs::Logs;
+use crate::resources::{Defaults, Resources};
+use crate::store::{OpenError, Store};
+
+/// How often events older than an hour are looked for.
+const EXPIRY_EVERY: Duration = Duration::from_secs(60);
+
+/// What a platform is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder of the store, the logs and the token; created when absent.
+    pub data_dir: PathBuf,
+    /// Where the API listens: a loopback address; port 0 picks one.
+    pub api: SocketAddr,
+    /// First address of the /16 out of which Services get their addresses.
+    pub service_network: Ipv4Addr,
+    /// Where "now" comes from.
+    pub clock: Clock,
+}
+
+impl Config {
+    /// The defaults for a data folder: a free port of 127.0.0.1, Services in 127.96.0.0/16.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            service_network: Ipv4Addr::new(127, 96, 0, 0),
+            clock: Clock::system(),
+        }
+    }
+}
+
+/// The platform cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be used.
+    #[error("{path}: {error}")]
+    DataDir {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The store is locked, newer or unreadable.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The API cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The first objects cannot be written.
+    #[error("{0}")]
+    Prepare(#[from] ApiError),
+}
+
+/// A running platform. [`Platform::shutdown`] stops it; dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct Platform {
+    service: ApiService,
+    address: SocketAddr,
+    token: String,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Platform {
+    /// Starts everything; returns when the API answers.
+    ///
+    /// # Errors
+    /// When the data folder, the store or the port cannot be used; nothing is left running then.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let listen = config.api;
+        let opened = tokio::task::spawn_blocking(move || open(&config)).await;
+        let (resources, logs, token) = opened.map_err(ApiError::internal)??;
+        let listener = Listener::bind(listen, token.clone()).await?;
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let service = ApiService::new(resources.clone(), logs, shutdown.clone());
+        let address = listener.address();
+        tasks.spawn(listener.serve(service.clone(), shutdown.clone()));
+        tasks.spawn(expire_events(resources, shutdown.clone()));
+        Ok(Self { service, address, token, shutdown, tasks })
+    }
+
+    /// The API in process, for `kube::Client::new(platform.service(), "default")`.
+    #[must_use]
+    pub fn service(&self) -> ApiService {
+        self.service.clone()
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A kubeconfig file (YAML) with which kubectl reaches this API. It holds the token: write it readable by its owner only.
+    #[must_use]
+    pub fn kubeconfig(&self) -> String {
+        let mut text = String::from("apiVersion: v1\nkind: Config\n");
+        // client-go sends no bearer token without TLS, but the credentials in the URL; kube-rs does the opposite.
+        let server = format!("http://{USER}:{}@{}", self.token, self.address);
+        let _ = write!(text, "clusters:\n- name: millstream\n  cluster:\n    server: {server}\n");
+        let _ = write!(text, "users:\n- name: millstream\n  user:\n    token: {}\n", self.token);
+        text.push_str("contexts:\n- name: millstream\n  context:\n    cluster: millstream\n    user: millstream\n");
+        text.push_str("    namespace: default\ncurrent-context: millstream\n");
+        text
+    }
+
+    /// Stops everything and waits until it has stopped.
+    pub async fn shutdown(self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn open(config: &Config) -> Result<(Resources, Logs, String), StartError> {
+    let folder = &config.data_dir;
+    std::fs::create_dir_all(folder).map_err(|error| StartError::DataDir { path: folder.clone(), error })?;
+    let store = Store::open(&folder.join("platform.redb"), config.clock.clone())?;
+    let resources = Resources::new(store, Defaults { service_network: config.service_network })?;
+    let token = token(&folder.join("token"))?;
+    Ok((resources, Logs::new(&folder.join("pods")), token))
+}
+
+/// The bearer token of this data folder, made at first use, so that a kubeconfig stays valid over restarts.
+fn token(path: &Path) -> Result<String, StartError> {
+    let failed = |error| StartError::DataDir { path: path.to_owned(), error };
+    match std::fs::read_to_string(path) {
+        Ok(token) if token.trim().len() >= 32 => return Ok(token.trim().to_owned()),
+        Ok(_) => std::fs::remove_file(path).map_err(failed)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    io::Write::write_all(&mut file, token.as_bytes()).map_err(failed)?;
+    Ok(token)
+}
+
+async fn expire_events(resources: Resources, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(EXPIRY_EVERY) => {}
+        }
+        let resources = resources.clone();
+        let expired = tokio::task::spawn_blocking(move || resources.expire_events()).await;
+        if let Ok(Err(error)) = expired {
+            tracing::warn!(%error, "old events cannot be removed");
+        }
+    }
+}
