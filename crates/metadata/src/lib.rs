@@ -1,4 +1,10 @@
-//! Cluster state: the store and the typed catalog above it.
+//! Cluster state: the store it is kept in, the typed catalog above it, and the configs of topics, brokers and groups.
+//!
+//! The broker is the only caller. It reads an immutable `Image` and never waits for the store to do so; what changes
+//! the cluster goes through an operation of `Catalog`, is durable before it takes effect, and fails with Kafka's words.
 
+pub mod catalog;
+pub mod configs;
 #[expect(clippy::too_many_lines, reason = "one statement per field of the record")]
 pub mod generated;
+pub mod store;

@@ -1,0 +1,114 @@
+//! What stands under which key of the store: names of keys, and values as JSON. docs/format/metadata.md describes them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use millstream_model::{BrokerId, LeaderEpoch, TopicId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::image::Partition;
+use crate::configs::Overrides;
+
+/// The layout of keys and values that this version writes, and the newest that it reads.
+pub(super) const FORMAT: u32 = 1;
+
+pub(super) const CLUSTER: &str = "cluster";
+pub(super) const NODE: &str = "node";
+pub(super) const PRODUCER_IDS: &str = "producer-ids";
+pub(super) const TOPICS: &str = "topics/";
+pub(super) const BROKERS: &str = "brokers/";
+pub(super) const BROKER_CONFIGS: &str = "configs/brokers/";
+pub(super) const GROUP_CONFIGS: &str = "configs/groups/";
+
+/// In the place of a broker's number: for all brokers.
+const ALL_BROKERS: &str = "default";
+
+/// `cluster`: written once.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ClusterRecord {
+    pub(super) format: u32,
+    /// 22 characters of URL-safe base64.
+    pub(super) id: String,
+}
+
+/// `node`: the number of the (first) broker whose data directory this is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct NodeRecord {
+    pub(super) id: i32,
+}
+
+/// `brokers/<id>`: there as long as the broker is.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct BrokerRecord {}
+
+/// `producer-ids`: the first that nobody has.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ProducerIdsRecord {
+    pub(super) next: i64,
+}
+
+/// `topics/<name>`: the topic whole.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TopicRecord {
+    id: String,
+    /// By partition: leader, leader epoch, replicas.
+    partitions: Vec<(i32, i32, Vec<i32>)>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    configs: Overrides,
+}
+
+impl TopicRecord {
+    pub(super) fn new(id: TopicId, partitions: &[Partition], configs: &Overrides) -> Self {
+        let plain = |partition: &Partition| {
+            let replicas = partition.replicas.iter().map(|broker| broker.0).collect();
+            (partition.leader.0, partition.leader_epoch.0, replicas)
+        };
+        Self { id: id.to_string(), partitions: partitions.iter().map(plain).collect(), configs: configs.clone() }
+    }
+
+    /// `None` when the id is none.
+    pub(super) fn into_parts(self) -> Option<(TopicId, Vec<Partition>, Overrides)> {
+        let partition = |(leader, leader_epoch, replicas): (i32, i32, Vec<i32>)| Partition {
+            leader: BrokerId(leader),
+            leader_epoch: LeaderEpoch(leader_epoch),
+            replicas: replicas.into_iter().map(BrokerId).collect(),
+        };
+        Some((self.id.parse().ok()?, self.partitions.into_iter().map(partition).collect(), self.configs))
+    }
+}
+
+pub(super) fn topic_key(name: &str) -> String {
+    format!("{TOPICS}{name}")
+}
+
+pub(super) fn broker_key(broker: BrokerId) -> String {
+    format!("{BROKERS}{broker}")
+}
+
+/// `None` stands for all brokers.
+pub(super) fn broker_configs_key(broker: Option<BrokerId>) -> String {
+    broker.map_or_else(|| format!("{BROKER_CONFIGS}{ALL_BROKERS}"), |broker| format!("{BROKER_CONFIGS}{broker}"))
+}
+
+pub(super) fn group_configs_key(group: &str) -> String {
+    format!("{GROUP_CONFIGS}{group}")
+}
+
+/// The broker behind the prefix of a key; the outer `None` when it is none, the inner for all brokers.
+pub(super) fn broker_of(suffix: &str) -> Option<Option<BrokerId>> {
+    if suffix == ALL_BROKERS { Some(None) } else { suffix.parse().ok().map(|id| Some(BrokerId(id))) }
+}
+
+pub(super) fn encode(record: &impl Serialize) -> Bytes {
+    serde_json::to_vec(record).expect("records have text keys and no custom serializers").into()
+}
+
+/// `None`, and a line in the log, when the value is not such a record: a newer version may have written it.
+pub(super) fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Option<T> {
+    serde_json::from_slice(value)
+        .inspect_err(
+            |error| tracing::error!(key, %error, "a value of the metadata store cannot be read and is left out"),
+        )
+        .ok()
+}
