@@ -9,7 +9,8 @@ use super::image::{Image, Set};
 use super::record::{self, TopicRecord};
 use super::{Catalog, InvalidTopicNameError, topic_name};
 use crate::configs::{
-    ConfigKey, ConfigValue, InvalidConfigError, Overrides, Update, ValueType, group, static_config, topic,
+    ConfigKey, ConfigValue, InvalidConfigError, Layers, Overrides, Update, ValueType, broker, group, static_config,
+    topic,
 };
 use crate::store::{StoreError, Write};
 
@@ -170,12 +171,37 @@ fn plan_group(image: &Image, receiver: BrokerId, name: &str, change: &ConfigChan
         return Err(AlterConfigsError::InvalidConfig(format!("Unknown group config name: {name}")));
     }
     for (name, text) in &configs {
-        if let Some(key) = group::key(name) {
-            key.parse(text)?;
+        if let Some(key) = group::key(name)
+            && let ConfigValue::Number(number) = key.parse(text)?
+        {
+            check_group_limits(layers, name, number)?;
         }
     }
     put_set(write, record::group_configs_key(name), set, &configs);
     Ok(())
+}
+
+/// A group stays within the limits that the broker sets: `consumer.x` between `group.consumer.min.x` and `.max.x`.
+fn check_group_limits(layers: Layers<'_>, name: &str, number: i64) -> Result<()> {
+    let Some((kind, rest)) = name.split_once('.') else { return Ok(()) };
+    // The limits' names lack the unit word of `streams.num.*`.
+    let rest = rest.strip_prefix("num.").unwrap_or(rest);
+    let limit = |side: &str| {
+        let key = broker::key(&format!("group.{kind}.{side}.{rest}"))?;
+        match layers.broker_value(key)? {
+            ConfigValue::Number(limit) => Some(limit),
+            _ => None,
+        }
+    };
+    let message = match (limit("min"), limit("max")) {
+        (Some(min), Some(max)) if !(min..=max).contains(&number) => {
+            format!("{name} must be in the range {min} to {max} inclusive.")
+        }
+        (None, Some(max)) if number > max => format!("{name} must be less than or equal to {max}"),
+        (Some(min), None) if number < min => format!("{name} must be greater than or equal to {min}"),
+        _ => return Ok(()),
+    };
+    Err(AlterConfigsError::InvalidConfig(message))
 }
 
 fn put_set(write: &mut Write, key: String, set: &Set, configs: &Overrides) {

@@ -15,9 +15,6 @@ mod producer_ids;
 mod record;
 mod topic_name;
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 use std::sync::Arc;
 
@@ -167,3 +164,6 @@ fn random_id(new_uuid: &mut NewUuid) -> millstream_model::TopicId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_model::{BrokerId, PartitionIndex, TopicId};
 
 use super::*;
-use crate::configs::{Origin, StaticConfig};
+use crate::configs::{ConfigSource, Origin, StaticConfig};
 use crate::store::MemoryStore;
 
 const ONE: BrokerId = BrokerId(1);
@@ -30,6 +30,10 @@ fn topic(name: &str, partitions: i32, replication_factor: i16) -> NewTopic {
     NewTopic { partitions, replication_factor, ..NewTopic::named(name) }
 }
 
+fn with_config(name: &str, config: &str, value: &str) -> NewTopic {
+    NewTopic { configs: vec![(config.to_owned(), Some(value.to_owned()))], ..NewTopic::named(name) }
+}
+
 fn assigned(name: &str, assignments: &[(i32, &[i32])]) -> NewTopic {
     let replicas = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect();
     let assignments = assignments.iter().map(|(index, ids)| (PartitionIndex(*index), replicas(ids))).collect();
@@ -45,4 +49,5 @@ async fn refusal(catalog: &Catalog, topic: NewTopic) -> String {
     create(catalog, topic).await.unwrap_err().to_string()
 }
 
+mod alter;
 mod topics;

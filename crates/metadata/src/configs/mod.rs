@@ -199,3 +199,6 @@ impl ConfigKey {
 fn find(table: &'static [ConfigKey], name: &str) -> Option<&'static ConfigKey> {
     table.binary_search_by(|key| key.name.cmp(name)).ok().map(|at| &table[at])
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,6 @@ mod embedded;
 mod history;
 mod memory;
 
-#[cfg(test)]
-mod contract;
-
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -198,3 +195,6 @@ pub trait MetadataStore: Send + Sync + fmt::Debug {
     /// other processes share the store.
     fn lease(&self, time_to_live: Duration) -> BoxFuture<'_, Result<Lease, StoreError>>;
 }
+
+#[cfg(test)]
+mod contract;
