@@ -10,7 +10,6 @@
 mod answer;
 mod classic;
 mod event;
-#[expect(clippy::too_many_lines, reason = "one statement per field of the record")]
 pub mod generated;
 mod ids;
 mod offsets;

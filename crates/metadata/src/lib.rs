@@ -5,6 +5,5 @@
 
 pub mod catalog;
 pub mod configs;
-#[expect(clippy::too_many_lines, reason = "one statement per field of the record")]
 pub mod generated;
 pub mod store;

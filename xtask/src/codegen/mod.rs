@@ -29,11 +29,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     let clients = definitions(&artifacts::CLIENTS, root)?;
-    let mut outputs =
-        vec![protocol(&clients)?, consumer_protocol(&clients)?, coordinator(root)?, metadata(root, &clients)?];
-    for output in &mut outputs {
-        output.format(root)?;
-    }
+    let mut consumer_protocol = consumer_protocol(&clients)?;
+    let beside = consumer_protocol.take_messages();
+    let outputs = [
+        protocol(&clients)?.finish(root, beside)?,
+        consumer_protocol.finish(root, Vec::new())?,
+        coordinator(root)?.finish(root, Vec::new())?,
+        metadata(root, &clients)?.finish(root, Vec::new())?,
+    ];
     if args.check {
         return output::check(root, &outputs);
     }
@@ -71,10 +74,10 @@ fn protocol(definitions: &[Definition]) -> Result<Output> {
         if served {
             separate(&mut question, &mut answer);
             let doc = format!("{api}, API key {key}.");
-            output.add(&naming::snake_case(api), emit::file(&doc, &[&question, &answer])?);
+            output.add("millstream_protocol", &naming::snake_case(api), &doc, vec![question, answer])?;
         }
     }
-    output.add("api_key", emit::api_keys(&keys));
+    output.add_text("api_key", &emit::api_keys(&keys)?);
     Ok(output)
 }
 
@@ -85,7 +88,7 @@ fn consumer_protocol(definitions: &[Definition]) -> Result<Output> {
     separate(&mut subscription, &mut assignment);
     let mut output = Output::new("crates/model", "crate::wire");
     let doc = "What members of a consumer group tell each other inside JoinGroup and SyncGroup.";
-    output.add("consumer_protocol", emit::file(doc, &[&subscription, &assignment])?);
+    output.add("millstream_model", "consumer_protocol", doc, vec![subscription, assignment])?;
     Ok(output)
 }
 
@@ -105,7 +108,7 @@ fn coordinator(root: &Path) -> Result<Output> {
             let doc = format!("`{record}` records of `{topic}`.");
             let mut value = named(&definitions, &format!("{record}Value"))?;
             separate(&mut key, &mut value);
-            output.add(&naming::snake_case(record), emit::file(&doc, &[&key, &value])?);
+            output.add("millstream_coordinator::generated", &naming::snake_case(record), &doc, vec![key, value])?;
         }
     }
     Ok(output)
@@ -118,14 +121,15 @@ fn metadata(root: &Path, clients: &[Definition]) -> Result<Output> {
         let record = definition.name.trim_end_matches("Record");
         let doc = format!("`{}` of `__cluster_metadata`.", definition.name);
         let message = named(std::slice::from_ref(&definition), &definition.name)?;
-        output.add(&naming::snake_case(record), emit::file(&doc, &[&message])?);
+        output.add("millstream_metadata::generated", &naming::snake_case(record), &doc, vec![message])?;
     }
     for name in
         ["KRaftVersionRecord", "LeaderChangeMessage", "SnapshotHeaderRecord", "SnapshotFooterRecord", "VotersRecord"]
     {
         let message = named(clients, name)?;
-        let file = naming::snake_case(name.trim_end_matches("Record"));
-        output.add(&file, emit::file(&format!("`{name}`, a control record of `__cluster_metadata`."), &[&message])?);
+        let module = naming::snake_case(name.trim_end_matches("Record"));
+        let doc = format!("`{name}`, a control record of `__cluster_metadata`.");
+        output.add("millstream_metadata::generated", &module, &doc, vec![message])?;
     }
     Ok(output)
 }

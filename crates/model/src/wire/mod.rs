@@ -6,6 +6,8 @@
 
 mod decoder;
 mod encoder;
+#[cfg(feature = "testing")]
+pub mod sample;
 
 pub use decoder::{ArrayLength, DecodeError, Decoder};
 pub use encoder::{EncodeError, Encoder, Frame};

@@ -1,7 +1,9 @@
 //! The enum of API keys.
 
+use anyhow::{Result, ensure};
+
 use super::super::versions::Versions;
-use super::MARK;
+use super::head;
 
 /// An API as Kafka defines it.
 #[derive(Debug)]
@@ -13,59 +15,82 @@ pub(crate) struct Api {
     pub(crate) flexible: Versions,
 }
 
-pub(crate) fn emit(apis: &[Api]) -> String {
-    let each = |row: &dyn Fn(&Api) -> String| apis.iter().map(row).collect::<String>();
-    let count = apis.len();
-    format!(
-        "{MARK}//! Kafka's API keys.
-
-        use std::ops::RangeInclusive;
+/// The enum, and a table with one row per key: keys count up from zero without a gap.
+pub(crate) fn emit(apis: &[Api]) -> Result<String> {
+    for (index, api) in apis.iter().enumerate() {
+        ensure!(usize::try_from(api.key) == Ok(index), "API keys have a gap before {} ({})", api.name, api.key);
+    }
+    let variants: String = apis.iter().map(|api| format!("{} = {},", api.name, api.key)).collect();
+    let rows: String = apis.iter().map(row).collect();
+    Ok(format!(
+        "{head}use std::ops::RangeInclusive;
 
         /// An API of Kafka's, by the names and numbers of its protocol.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(i16)]
         pub enum ApiKey {{ {variants} }}
 
+        #[derive(Debug)]
+        struct Row {{
+            key: ApiKey,
+            name: &'static str,
+            versions: Option<RangeInclusive<i16>>,
+            flexible_from: Option<i16>,
+        }}
+
+        /// By key: they count up from zero without a gap.
+        static ROWS: [Row; {count}] = [ {rows} ];
+
         impl ApiKey {{
             /// Every key, in ascending order.
-            pub const ALL: [Self; {count}] = [ {all} ];
+            pub fn all() -> impl Iterator<Item = Self> {{
+                ROWS.iter().map(|row| row.key)
+            }}
 
             /// The key with this number, if Kafka has one.
-            pub const fn from_code(code: i16) -> Option<Self> {{
-                Some(match code {{ {from_code} _ => return None, }})
+            pub fn from_code(code: i16) -> Option<Self> {{
+                let row = ROWS.get(usize::try_from(code).ok()?)?;
+                Some(row.key)
             }}
 
             pub const fn code(self) -> i16 {{
                 self as i16
             }}
 
+            fn row(self) -> &'static Row {{
+                &ROWS[self as usize]
+            }}
+
             /// The name that Kafka's tools print.
-            pub const fn name(self) -> &'static str {{
-                match self {{ {names} }}
+            pub fn name(self) -> &'static str {{
+                self.row().name
             }}
 
             /// The versions that this crate reads and writes: all of Kafka's stable ones, or `None` for what only
             /// KRaft controllers speak and for what is retired.
-            pub const fn versions(self) -> Option<RangeInclusive<i16>> {{
-                Some(match self {{ {versions} _ => return None, }})
+            pub fn versions(self) -> Option<RangeInclusive<i16>> {{
+                self.row().versions.clone()
             }}
 
             /// First version with compact lengths and tagged fields (KIP-482), where there is one.
-            pub const fn flexible_from(self) -> Option<i16> {{
-                Some(match self {{ {flexible} _ => return None, }})
+            pub fn flexible_from(self) -> Option<i16> {{
+                self.row().flexible_from
             }}
         }}\n",
-        variants = each(&|api| format!("{} = {},", api.name, api.key)),
-        all = each(&|api| format!("Self::{},", api.name)),
-        from_code = each(&|api| format!("{} => Self::{},", api.key, api.name)),
-        names = each(&|api| format!("Self::{0} => \"{0}\",", api.name)),
-        versions = each(&|api| match api.versions {
-            none if none.is_empty() => String::new(),
-            Versions { low, high } => format!("Self::{} => {low}..={high},", api.name),
-        }),
-        flexible = each(&|api| match api.flexible {
-            none if none.is_empty() => String::new(),
-            Versions { low, .. } => format!("Self::{} => {low},", api.name),
-        }),
-    )
+        head = head("Kafka's API keys."),
+        count = apis.len(),
+    ))
+}
+
+fn row(api: &Api) -> String {
+    let versions = match api.versions {
+        none if none.is_empty() => "None".to_owned(),
+        Versions { low, high } => format!("Some({low}..={high})"),
+    };
+    let flexible_from = match api.flexible {
+        none if none.is_empty() => "None".to_owned(),
+        Versions { low, .. } => format!("Some({low})"),
+    };
+    let name = &api.name;
+    format!("Row {{ key: ApiKey::{name}, name: \"{name}\", versions: {versions}, flexible_from: {flexible_from} }},")
 }
