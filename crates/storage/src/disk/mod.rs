@@ -4,6 +4,13 @@
 //! Paths are relative to the disk's root. An operation starts when it is submitted, not when its future is polled.
 
 mod aligned;
+mod file;
+mod open_files;
+mod platform;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulated;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io;
@@ -13,6 +20,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 pub use aligned::AlignedBuffer;
+pub use file::{FileDisk, OpenDiskError};
 
 /// Alignment, in bytes, of offset, length and memory of a direct read or write.
 pub const BLOCK_BYTES: usize = 4096;
@@ -131,7 +139,7 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn root(&self) -> &Path;
 }
 
-impl dyn Disk {
+impl dyn Disk + '_ {
     /// `DiskOp::Read` from the page cache.
     pub async fn read(&self, file: PathBuf, at: u64, length: usize) -> Result<Bytes, DiskError> {
         data(self.submit(DiskOp::Read { file, at, length, cache: ReadCache::Cached }).await?)

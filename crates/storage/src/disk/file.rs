@@ -1,0 +1,275 @@
+//! `FileDisk`: the machine's file system, reached by a few I/O threads so that no reactor waits for a disk.
+//!
+//! Holds the data directory's lock for as long as it lives. Threads end when the last handle is dropped.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use super::open_files::OpenFiles;
+use super::platform;
+use super::{AlignedBuffer, BLOCK_BYTES, DirEntry, Disk, DiskAnswer, DiskError, DiskOp, ReadCache, Space, WriteSync};
+
+/// Name of the file below the root whose lock says that the directory is in use.
+const LOCK_FILE: &str = ".lock";
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenDiskError {
+    #[error("data directory {0:?} is in use by another process")]
+    Locked(PathBuf),
+    #[error("data directory {path:?} cannot be used: {source}")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+/// A directory of the machine.
+#[derive(Debug)]
+pub struct FileDisk {
+    queue: Arc<Queue>,
+    root: PathBuf,
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Job {
+    op: DiskOp,
+    answer: oneshot::Sender<Result<DiskAnswer, DiskError>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+impl FileDisk {
+    /// Opens `root`, which is made when it does not exist, with `threads` I/O threads.
+    ///
+    /// # Errors
+    /// `Locked` when another process has it open.
+    pub fn open(root: &Path, threads: usize) -> Result<Self, OpenDiskError> {
+        let failed = |source| OpenDiskError::Io { path: root.to_owned(), source };
+        fs::create_dir_all(root).map_err(failed)?;
+        let lock = File::create(root.join(LOCK_FILE)).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenDiskError::Locked(root.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let queue = Arc::new(Queue::default());
+        let files = Arc::new(FileOps { root: root.to_owned(), open: OpenFiles::default() });
+        for number in 0..threads.max(1) {
+            let (queue, files) = (Arc::clone(&queue), Arc::clone(&files));
+            let thread = std::thread::Builder::new().name(format!("disk-{number}"));
+            thread.spawn(move || serve(&queue, &files)).map_err(failed)?;
+        }
+        Ok(Self { queue, root: root.to_owned(), _lock: lock })
+    }
+}
+
+impl Drop for FileDisk {
+    fn drop(&mut self) {
+        self.queue.state.lock().closed = true;
+        self.queue.changed.notify_all();
+    }
+}
+
+impl Disk for FileDisk {
+    fn submit(&self, op: DiskOp) -> BoxFuture<'static, Result<DiskAnswer, DiskError>> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.state.lock().jobs.push_back(Job { op, answer });
+        self.queue.changed.notify_one();
+        let root = self.root.clone();
+        answered
+            .map(move |answer| {
+                let gone = io::Error::other("its I/O thread has panicked");
+                answer.unwrap_or_else(|_| Err(DiskError::new("operate on", &root, &gone)))
+            })
+            .boxed()
+    }
+
+    fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// One I/O thread: jobs in the order they came, until the disk is closed and none is left.
+fn serve(queue: &Queue, files: &FileOps) {
+    platform::prefer_this_thread();
+    loop {
+        let mut state = queue.state.lock();
+        while state.jobs.is_empty() && !state.closed {
+            queue.changed.wait(&mut state);
+        }
+        let Some(job) = state.jobs.pop_front() else { return };
+        drop(state);
+        let answer = files.perform(&job.op);
+        // Whoever asked may have gone; the operation counts all the same.
+        let _ = job.answer.send(answer);
+    }
+}
+
+/// The operations, blocking.
+#[derive(Debug)]
+struct FileOps {
+    root: PathBuf,
+    open: OpenFiles,
+}
+
+impl FileOps {
+    fn perform(&self, op: &DiskOp) -> Result<DiskAnswer, DiskError> {
+        let (name, path) = describe(op);
+        let full = self.root.join(path);
+        self.dispatch(op, &full).map_err(|error| DiskError::new(name, &full, &error))
+    }
+
+    fn dispatch(&self, op: &DiskOp, full: &Path) -> io::Result<DiskAnswer> {
+        match op {
+            DiskOp::CreateDir(_) => fs::create_dir_all(full).map(|()| DiskAnswer::Done),
+            DiskOp::List(_) => list(full).map(DiskAnswer::Entries),
+            DiskOp::Read { at, length, cache, .. } => self.read(full, *at, *length, *cache).map(DiskAnswer::Data),
+            DiskOp::Write { at, data, sync, .. } => self.write(full, *at, data, *sync).map(|()| DiskAnswer::Done),
+            DiskOp::SetLength { length, .. } => {
+                self.open.writable(full)?.set_len(*length)?;
+                Ok(DiskAnswer::Done)
+            }
+            DiskOp::SyncFile(_) => {
+                self.open.writable(full)?.sync_data()?;
+                self.open.synced(full);
+                Ok(DiskAnswer::Done)
+            }
+            DiskOp::SyncDir(_) => File::open(full)?.sync_all().map(|()| DiskAnswer::Done),
+            DiskOp::Rename { to, .. } => {
+                self.open.forget(full);
+                self.open.forget(&self.root.join(to));
+                fs::rename(full, self.root.join(to)).map(|()| DiskAnswer::Done)
+            }
+            DiskOp::RemoveFile(_) => {
+                self.open.forget(full);
+                ignore_absent(fs::remove_file(full)).map(|()| DiskAnswer::Done)
+            }
+            DiskOp::RemoveDir(_) => {
+                self.open.forget(full);
+                ignore_absent(fs::remove_dir_all(full)).map(|()| DiskAnswer::Done)
+            }
+            DiskOp::Length(_) => fs::metadata(full).map(|metadata| DiskAnswer::Length(metadata.len())),
+            DiskOp::Space => space(full).map(DiskAnswer::Space),
+        }
+    }
+
+    fn read(&self, full: &Path, at: u64, length: usize, cache: ReadCache) -> io::Result<Bytes> {
+        match cache {
+            ReadCache::Cached => {
+                let file = self.open.readable(full)?;
+                // A hostile length must not be allocated before it is known to be there.
+                let present = file.metadata()?.len().saturating_sub(at);
+                let mut bytes = BytesMut::zeroed(length.min(usize::try_from(present).unwrap_or(usize::MAX)));
+                let read = read_at_most(&file, &mut bytes, at)?;
+                bytes.truncate(read);
+                Ok(bytes.freeze())
+            }
+            ReadCache::Direct => {
+                let file = platform::open_direct(full)?;
+                let present = usize::try_from(file.metadata()?.len().saturating_sub(at)).unwrap_or(usize::MAX);
+                let mut buffer = AlignedBuffer::zeroed(length.min(present).next_multiple_of(BLOCK_BYTES));
+                let read = read_at_most(&file, buffer.as_mut_slice(), at)?;
+                Ok(buffer.freeze().slice(..read.min(length)))
+            }
+        }
+    }
+
+    fn write(&self, full: &Path, at: u64, data: &[Bytes], sync: WriteSync) -> io::Result<()> {
+        let file = match sync {
+            WriteSync::Cached => self.open.writable(full)?,
+            WriteSync::Durable => self.open.durable(full)?,
+        };
+        let mut at = at;
+        match data {
+            [one] => file.write_all_at(one, at)?,
+            pieces if sync == WriteSync::Cached => {
+                let whole: Vec<u8> = pieces.concat();
+                file.write_all_at(&whole, at)?;
+            }
+            pieces => {
+                for piece in pieces {
+                    file.write_all_at(piece, at)?;
+                    at += piece.len() as u64;
+                }
+            }
+        }
+        if sync == WriteSync::Durable { platform::finish_durable_write(&file) } else { Ok(()) }
+    }
+}
+
+/// The operation's name and its path below the root.
+fn describe(op: &DiskOp) -> (&'static str, &Path) {
+    match op {
+        DiskOp::CreateDir(path) => ("create directory", path),
+        DiskOp::List(path) => ("list directory", path),
+        DiskOp::Read { file, .. } => ("read", file),
+        DiskOp::Write { file, .. } => ("write", file),
+        DiskOp::SetLength { file, .. } => ("set the length of", file),
+        DiskOp::SyncFile(path) => ("sync", path),
+        DiskOp::SyncDir(path) => ("sync directory", path),
+        DiskOp::Rename { from, .. } => ("rename", from),
+        DiskOp::RemoveFile(path) => ("remove", path),
+        DiskOp::RemoveDir(path) => ("remove directory", path),
+        DiskOp::Length(path) => ("look at", path),
+        DiskOp::Space => ("look at the space of", Path::new("")),
+    }
+}
+
+fn read_at_most(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while read < buffer.len() {
+        match file.read_at(&mut buffer[read..], at + read as u64) {
+            Ok(0) => break,
+            Ok(bytes) => read += bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+fn list(dir: &Path) -> io::Result<Vec<DirEntry>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        found.push(DirEntry { name, is_dir: entry.file_type()?.is_dir() });
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn ignore_absent(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn space(path: &Path) -> io::Result<Space> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(Space { total: stat.f_blocks * stat.f_frsize, usable: stat.f_bavail * stat.f_frsize })
+}

@@ -1,0 +1,107 @@
+//! Files kept open between operations: a few clean ones, and every one with writes that are not synced, because a
+//! write-back error could be lost with its last handle.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::platform;
+
+/// Clean files that stay open.
+const CLEAN_FILES_MAX: usize = 64;
+
+/// How a file was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Mode {
+    Cached,
+    Durable,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: Arc<File>,
+    writable: bool,
+    unsynced: bool,
+    used: u64,
+}
+
+/// Open files by path.
+#[derive(Debug, Default)]
+pub(super) struct OpenFiles {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: HashMap<(PathBuf, Mode), OpenFile>,
+    uses: u64,
+}
+
+impl OpenFiles {
+    /// The file, opened for reading.
+    pub(super) fn readable(&self, path: &Path) -> io::Result<Arc<File>> {
+        self.get(path, Mode::Cached, false, || File::open(path))
+    }
+
+    /// The file, opened for writing through the page cache; made when there is none. It stays open until it is synced.
+    pub(super) fn writable(&self, path: &Path) -> io::Result<Arc<File>> {
+        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        self.get(path, Mode::Cached, true, open)
+    }
+
+    /// The file, opened so that a write is durable when it returns.
+    pub(super) fn durable(&self, path: &Path) -> io::Result<Arc<File>> {
+        self.get(path, Mode::Durable, false, || platform::open_durable(path))
+    }
+
+    /// Everything that was written to the file is synced.
+    pub(super) fn synced(&self, path: &Path) {
+        if let Some(open) = self.state.lock().files.get_mut(&(path.to_owned(), Mode::Cached)) {
+            open.unsynced = false;
+        }
+    }
+
+    /// Closes the file, or all files in the directory, of that name.
+    pub(super) fn forget(&self, path: &Path) {
+        self.state.lock().files.retain(|(open, _), _| !open.starts_with(path));
+    }
+
+    fn get(
+        &self,
+        path: &Path,
+        mode: Mode,
+        write: bool,
+        open: impl FnOnce() -> io::Result<File>,
+    ) -> io::Result<Arc<File>> {
+        let key = (path.to_owned(), mode);
+        let mut state = self.state.lock();
+        state.uses += 1;
+        let used = state.uses;
+        if let Some(known) = state.files.get_mut(&key).filter(|known| known.writable || !write) {
+            known.used = used;
+            known.unsynced |= write;
+            return Ok(Arc::clone(&known.file));
+        }
+        let file = Arc::new(open()?);
+        state.files.insert(key, OpenFile { file: Arc::clone(&file), writable: write, unsynced: write, used });
+        state.close_oldest();
+        Ok(file)
+    }
+}
+
+impl State {
+    fn close_oldest(&mut self) {
+        let clean = || self.files.iter().filter(|(_, open)| !open.unsynced);
+        if clean().count() <= CLEAN_FILES_MAX {
+            return;
+        }
+        if let Some((key, _)) = clean().min_by_key(|(_, open)| open.used) {
+            let key = key.clone();
+            self.files.remove(&key);
+        }
+    }
+}
