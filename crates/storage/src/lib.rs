@@ -4,11 +4,15 @@
 //! for all partitions), Kafka's segment files, checkpoints and recovery. Nothing here knows Kafka's wire protocol.
 
 pub mod clock;
+#[cfg(test)]
+mod crash_tests;
 pub mod disk;
 pub mod lane;
 mod log;
 mod materialiser;
+mod open;
 mod partition;
+mod recovery;
 pub mod segments;
 mod shared;
 pub mod slots;
@@ -16,6 +20,8 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
+pub use clock::{Clock, SystemClock};
+pub use disk::{Disk, FileDisk, OpenDiskError};
 pub use lane::Ticket;
 pub use lane::slot::PartitionKey;
 pub use log::config::{Durability, EngineLimits, LogConfig};
@@ -24,6 +30,7 @@ pub use log::partition_log::{AppendOrigin, LogOffsets, ReadUpto};
 pub use log::producers::{ProducerBatch, ProducerEntry, Producers, SequenceError};
 pub use log::state::{LogState, TimestampAt};
 pub use log::transactions::AbortedTransaction;
+pub use open::{OpenError, RecoveryReport, StorageOptions};
 pub use partition::{
     AppendError, Appended, DeleteRecordsError, Partition, PartitionSpec, ReadError, ReadSlice, TimestampedOffset, Watch,
 };

@@ -189,6 +189,19 @@ impl Materialiser {
         Ok(())
     }
 
+    /// Carries entries that a recovery took from an earlier lane into the segments.
+    pub(crate) async fn replay(&mut self, entries: Vec<SlotEntry>) -> Result<(), SegmentError> {
+        let piece = tail_piece(entries.iter().map(lane_bytes).sum(), &entries);
+        self.settle_entries(entries).await?;
+        self.keep(piece);
+        Ok(())
+    }
+
+    /// A partition's state is not what its checkpoint says: the next one covers it.
+    pub(crate) fn changed(&mut self, key: PartitionKey) {
+        self.mark_dirty(key);
+    }
+
     /// Carries batches that go without the lane into the segments, and acknowledges them.
     async fn settle_volatile(&mut self, volatile: OpenSlot) -> Result<(), SegmentError> {
         let entry = |entry: crate::lane::slot::LaneEntry| {

@@ -16,7 +16,7 @@ use crate::log::config::{Durability, LogConfig};
 use crate::log::partition_log::{AppendOrigin, AppendPlan, Fault, LogOffsets, PartitionLog, ReadUpto};
 use crate::log::producers::{ProducerEntry, SequenceError};
 use crate::log::transactions::AbortedTransaction;
-use crate::segments::{ReadFrom, RecordChunks, SegmentError};
+use crate::segments::{ReadFrom, RecordChunks, SegmentError, SegmentTarget};
 use crate::shared::{Counters, Phase, Shared};
 
 /// Most bytes that a batch may have decompressed when a record is looked for by its timestamp.
@@ -36,6 +36,10 @@ pub struct PartitionSpec {
 impl PartitionSpec {
     pub(crate) fn key(&self) -> PartitionKey {
         PartitionKey { topic_id: self.topic_id, index: self.index }
+    }
+
+    pub(crate) fn target(&self) -> SegmentTarget {
+        SegmentTarget { key: self.key(), topic: Arc::clone(&self.topic), config: self.config.clone() }
     }
 }
 

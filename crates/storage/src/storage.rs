@@ -10,9 +10,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::disk::{Disk, Space};
+use crate::disk::{Disk, DiskError, Space};
 use crate::lane::LaneId;
 use crate::lane::core::{LaneCore, LaneLimits};
+use crate::lane::session::Session;
 use crate::lane::slot::{PartitionKey, encode};
 use crate::lane::writer;
 use crate::log::config::{Durability, EngineLimits};
@@ -82,8 +83,10 @@ struct Inner {
     slots: Arc<dyn SlotStore>,
     disk: Option<Arc<dyn Disk>>,
     log_dir: PathBuf,
-    /// Added to every partition's leader epoch; raised at every unclean start.
+    /// The leader epoch of every partition; raised at every unclean start.
     generation: LeaderEpoch,
+    /// What the session file says; none in memory.
+    session: Option<Session>,
     tasks: Mutex<Option<Tasks>>,
 }
 
@@ -102,9 +105,7 @@ pub(crate) struct Parts {
     pub(crate) disk: Option<Arc<dyn Disk>>,
     pub(crate) log_dir: PathBuf,
     pub(crate) limits: EngineLimits,
-    pub(crate) lane: LaneId,
-    pub(crate) nonce: u64,
-    pub(crate) generation: LeaderEpoch,
+    pub(crate) session: Session,
 }
 
 impl Storage {
@@ -112,8 +113,9 @@ impl Storage {
     #[must_use]
     pub fn in_memory(clock: Arc<dyn Clock>, limits: EngineLimits) -> Self {
         let (slots, segments) = (Arc::new(MemorySlots::default()), Arc::new(MemorySegments::default()));
-        let (disk, log_dir, lane, generation) = (None, PathBuf::from("memory"), LaneId(0), LeaderEpoch(0));
-        let storage = Self::build(Parts { slots, segments, clock, disk, log_dir, limits, lane, nonce: 0, generation });
+        let session = Session { lane: LaneId(0), nonce: 0, generation: LeaderEpoch(0), closed: false };
+        let (disk, log_dir) = (None, PathBuf::from("memory"));
+        let storage = Self::build(Parts { slots, segments, clock, disk, log_dir, limits, session });
         let materialiser = storage.materialiser();
         storage.start(materialiser);
         storage
@@ -121,7 +123,7 @@ impl Storage {
 
     /// Puts the parts together; nothing runs yet.
     pub(crate) fn build(parts: Parts) -> Self {
-        let Parts { slots, segments, clock, disk, log_dir, limits, lane, nonce, generation } = parts;
+        let Parts { slots, segments, clock, disk, log_dir, limits, session } = parts;
         let store = slots.limits();
         let lane_limits = LaneLimits {
             slot_bytes_max: limits.slot_bytes_max.min(store.slot_bytes_max),
@@ -129,9 +131,11 @@ impl Storage {
             waiting_bytes_max: limits.waiting_bytes_max,
             unsettled_bytes_max: limits.unsettled_bytes_max,
         };
-        let shared = Shared::new(LaneCore::new(lane, nonce, lane_limits), segments, clock, limits);
-        let tasks = Mutex::new(None);
-        Self { inner: Arc::new(Inner { shared: Arc::new(shared), slots, disk, log_dir, generation, tasks }) }
+        let lane = LaneCore::new(session.lane, session.nonce, lane_limits);
+        let shared = Arc::new(Shared::new(lane, segments, clock, limits));
+        let (generation, tasks) = (session.generation, Mutex::new(None));
+        let session = disk.is_some().then_some(session);
+        Self { inner: Arc::new(Inner { shared, slots, disk, log_dir, generation, session, tasks }) }
     }
 
     pub(crate) fn materialiser(&self) -> Materialiser {
@@ -148,19 +152,22 @@ impl Storage {
     /// Adds a partition without doing I/O: its directory is made at the first append. One that exists is answered as it is.
     pub fn create_partition(&self, spec: PartitionSpec) -> Arc<Partition> {
         let volatile = spec.config.durability == Durability::Os;
-        self.add(spec, LoadedLog { volatile, ..LoadedLog::default() })
+        let mut log = PartitionLog::new(LoadedLog { volatile, ..LoadedLog::default() }, spec.config.clone());
+        log.lead(self.inner.generation);
+        self.add(spec, log)
     }
 
-    /// Adds a partition as it was loaded.
-    pub(crate) fn add(&self, spec: PartitionSpec, loaded: LoadedLog) -> Arc<Partition> {
+    /// Adds a partition with its log.
+    pub(crate) fn add(&self, spec: PartitionSpec, log: PartitionLog) -> Arc<Partition> {
         let key = spec.key();
         let shared = &self.inner.shared;
         let mut partitions = shared.partitions.write();
-        let add = || {
-            let log = PartitionLog::new(loaded, self.inner.generation, spec.config);
-            Arc::new(Partition::new(key, spec.topic, log, Arc::clone(shared)))
-        };
+        let add = || Arc::new(Partition::new(key, spec.topic, log, Arc::clone(shared)));
         Arc::clone(partitions.entry(key).or_insert_with(add))
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
     }
 
     /// A partition that exists.
@@ -263,13 +270,18 @@ impl Storage {
         if writer.is_err() || materialiser.is_err() || shared.is_halted() {
             return Err(StorageError::Halted);
         }
-        let sealed = shared.lane.lock().seal_closed();
+        let sealed = shared.lane.lock().seal_last();
         let id = SlotId { lane: sealed.seal.lane, sequence: sealed.seal.sequence };
         let (_, bytes) = encode(sealed.seal, &[]);
-        match self.inner.slots.put(id, bytes).await {
-            Ok(Put::Stored) => Ok(()),
-            Ok(_) => Err(StorageError::Halted),
-            Err(error) => Err(StorageError::Failed(error.to_string())),
+        let failed = |error: DiskError| StorageError::Failed(error.to_string());
+        if self.inner.slots.put(id, bytes).await.map_err(failed)? != Put::Stored {
+            return Err(StorageError::Halted);
+        }
+        match (&self.inner.disk, self.inner.session) {
+            (Some(disk), Some(session)) => {
+                Session { closed: true, ..session }.write(disk.as_ref()).await.map_err(failed)
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::open_files::OpenFiles;
+use super::open_files::{OpenFiles, Sync};
 use super::platform;
 use super::{AlignedBuffer, BLOCK_BYTES, DirEntry, Disk, DiskAnswer, DiskError, DiskOp, ReadCache, Space, WriteSync};
 
@@ -145,11 +145,11 @@ impl FileOps {
             DiskOp::Read { at, length, cache, .. } => self.read(full, *at, *length, *cache).map(DiskAnswer::Data),
             DiskOp::Write { at, data, sync, .. } => self.write(full, *at, data, *sync).map(|()| DiskAnswer::Done),
             DiskOp::SetLength { length, .. } => {
-                self.open.writable(full)?.set_len(*length)?;
+                self.open.writable(full, Sync::None)?.set_len(*length)?;
                 Ok(DiskAnswer::Done)
             }
             DiskOp::SyncFile(_) => {
-                self.open.writable(full)?.sync_data()?;
+                self.open.writable(full, Sync::None)?.sync_data()?;
                 self.open.synced(full);
                 Ok(DiskAnswer::Done)
             }
@@ -187,7 +187,7 @@ impl FileOps {
                 let file = platform::open_direct(full)?;
                 let present = usize::try_from(file.metadata()?.len().saturating_sub(at)).unwrap_or(usize::MAX);
                 let mut buffer = AlignedBuffer::zeroed(length.min(present).next_multiple_of(BLOCK_BYTES));
-                let read = read_at_most(&file, buffer.as_mut_slice(), at)?;
+                let read = read_blocks(&file, buffer.as_mut_slice(), at)?;
                 Ok(buffer.freeze().slice(..read.min(length)))
             }
         }
@@ -195,13 +195,14 @@ impl FileOps {
 
     fn write(&self, full: &Path, at: u64, data: &[Bytes], sync: WriteSync) -> io::Result<()> {
         let file = match sync {
-            WriteSync::Cached => self.open.writable(full)?,
+            WriteSync::Cached => self.open.writable(full, Sync::Awaited)?,
+            WriteSync::Lazy => self.open.writable(full, Sync::None)?,
             WriteSync::Durable => self.open.durable(full)?,
         };
         let mut at = at;
         match data {
             [one] => file.write_all_at(one, at)?,
-            pieces if sync == WriteSync::Cached => {
+            pieces if sync != WriteSync::Durable => {
                 let whole: Vec<u8> = pieces.concat();
                 file.write_all_at(&whole, at)?;
             }
@@ -242,6 +243,19 @@ fn read_at_most(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
             Ok(bytes) => read += bytes,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+/// As `read_at_most`, but never from a position inside a block, which direct reads refuse: that is the file's end.
+fn read_blocks(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while read < buffer.len() {
+        let bytes = file.read_at(&mut buffer[read..], at + read as u64)?;
+        read += bytes;
+        if bytes == 0 || !bytes.is_multiple_of(BLOCK_BYTES) {
+            break;
         }
     }
     Ok(read)

@@ -66,8 +66,10 @@ pub enum ReadCache {
 /// When a write is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteSync {
-    /// When it is in the page cache.
+    /// When it is in the page cache; a `SyncFile` will follow.
     Cached,
+    /// When it is in the page cache; nobody will ask whether it reaches the device.
+    Lazy,
     /// When it is on the device. `at`, length and memory must be aligned to `BLOCK_BYTES`.
     Durable,
 }

@@ -13,6 +13,15 @@ use super::platform;
 
 /// Clean files that stay open.
 const CLEAN_FILES_MAX: usize = 64;
+/// Files that stay open for their sync; with more, the oldest is synced early.
+const UNSYNCED_FILES_MAX: usize = 256;
+
+/// Whether a writer will sync the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sync {
+    None,
+    Awaited,
+}
 
 /// How a file was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,18 +53,18 @@ struct State {
 impl OpenFiles {
     /// The file, opened for reading.
     pub(super) fn readable(&self, path: &Path) -> io::Result<Arc<File>> {
-        self.get(path, Mode::Cached, false, || File::open(path))
+        self.get(path, Mode::Cached, None, || File::open(path))
     }
 
-    /// The file, opened for writing through the page cache; made when there is none. It stays open until it is synced.
-    pub(super) fn writable(&self, path: &Path) -> io::Result<Arc<File>> {
+    /// The file, opened for writing through the page cache; made when there is none. It stays open until an awaited sync.
+    pub(super) fn writable(&self, path: &Path, sync: Sync) -> io::Result<Arc<File>> {
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        self.get(path, Mode::Cached, true, open)
+        self.get(path, Mode::Cached, Some(sync), open)
     }
 
     /// The file, opened so that a write is durable when it returns.
     pub(super) fn durable(&self, path: &Path) -> io::Result<Arc<File>> {
-        self.get(path, Mode::Durable, false, || platform::open_durable(path))
+        self.get(path, Mode::Durable, None, || platform::open_durable(path))
     }
 
     /// Everything that was written to the file is synced.
@@ -74,34 +83,39 @@ impl OpenFiles {
         &self,
         path: &Path,
         mode: Mode,
-        write: bool,
+        write: Option<Sync>,
         open: impl FnOnce() -> io::Result<File>,
     ) -> io::Result<Arc<File>> {
         let key = (path.to_owned(), mode);
         let mut state = self.state.lock();
         state.uses += 1;
         let used = state.uses;
-        if let Some(known) = state.files.get_mut(&key).filter(|known| known.writable || !write) {
+        if let Some(known) = state.files.get_mut(&key).filter(|known| known.writable || write.is_none()) {
             known.used = used;
-            known.unsynced |= write;
+            known.unsynced |= write == Some(Sync::Awaited);
             return Ok(Arc::clone(&known.file));
         }
         let file = Arc::new(open()?);
-        state.files.insert(key, OpenFile { file: Arc::clone(&file), writable: write, unsynced: write, used });
-        state.close_oldest();
+        let (writable, unsynced) = (write.is_some(), write == Some(Sync::Awaited));
+        state.files.insert(key, OpenFile { file: Arc::clone(&file), writable, unsynced, used });
+        let surplus = state.take_oldest();
+        drop(state);
+        surplus.map_or(Ok(()), |oldest| oldest.sync_data())?;
         Ok(file)
     }
 }
 
 impl State {
-    fn close_oldest(&mut self) {
-        let clean = || self.files.iter().filter(|(_, open)| !open.unsynced);
-        if clean().count() <= CLEAN_FILES_MAX {
-            return;
+    /// Closes the clean file that was longest unused when there are too many; an unsynced one is given away to be synced.
+    fn take_oldest(&mut self) -> Option<Arc<File>> {
+        for (unsynced, most) in [(false, CLEAN_FILES_MAX), (true, UNSYNCED_FILES_MAX)] {
+            let of_kind = || self.files.iter().filter(|(_, open)| open.unsynced == unsynced);
+            if of_kind().count() > most {
+                let key = of_kind().min_by_key(|(_, open)| open.used).map(|(key, _)| key.clone());
+                let oldest = key.and_then(|key| self.files.remove(&key));
+                return oldest.filter(|_| unsynced).map(|oldest| oldest.file);
+            }
         }
-        if let Some((key, _)) = clean().min_by_key(|(_, open)| open.used) {
-            let key = key.clone();
-            self.files.remove(&key);
-        }
+        None
     }
 }

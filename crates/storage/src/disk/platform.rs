@@ -32,7 +32,9 @@ mod linux {
             options.open(path)
         };
         match open(OFlags::DIRECT) {
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => open(OFlags::empty()),
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
+                open(OFlags::empty())
+            }
             opened => opened,
         }
     }

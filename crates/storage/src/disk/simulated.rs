@@ -352,7 +352,8 @@ impl State {
         let done = |settles| Ok((DiskAnswer::Done, settles));
         match op {
             DiskOp::CreateDir(dir) => {
-                let missing: Vec<PathBuf> = dir.ancestors().filter(|dir| !is_dir(&self.names, dir)).map(Into::into).collect();
+                let missing: Vec<PathBuf> =
+                    dir.ancestors().filter(|dir| !is_dir(&self.names, dir)).map(Into::into).collect();
                 for dir in missing.into_iter().rev() {
                     self.change_names(Renaming::Link(dir, Entry::Dir));
                 }

@@ -156,17 +156,17 @@ impl LaneCore {
 
     /// Seals a slot without entries when one is needed.
     pub(crate) fn seal_mark(&mut self) -> Option<SealedSlot> {
-        self.needs_mark().then(|| self.seal_empty(SlotKind::Mark))
+        self.needs_mark().then(|| self.seal_empty())
     }
 
-    /// Seals the session's last slot; everything before it must be acknowledged and settled.
-    pub(crate) fn seal_closed(&mut self) -> SealedSlot {
+    /// Seals the session's last slot, which covers all before it; they must be acknowledged and settled.
+    pub(crate) fn seal_last(&mut self) -> SealedSlot {
         assert!(self.is_idle(), "a lane is closed when it is drained");
-        self.seal_empty(SlotKind::Closed)
+        self.seal_empty()
     }
 
-    fn seal_empty(&mut self, kind: SlotKind) -> SealedSlot {
-        SealedSlot { seal: self.next_seal(kind), entries: Vec::new(), fate: Arc::default() }
+    fn seal_empty(&mut self) -> SealedSlot {
+        SealedSlot { seal: self.next_seal(SlotKind::Mark), entries: Vec::new(), fate: Arc::default() }
     }
 
     fn next_seal(&mut self, kind: SlotKind) -> Seal {

@@ -3,6 +3,7 @@
 //! `slot` is its format, `LaneCore` its rules without I/O, `ticket` what an appender waits on.
 
 pub(crate) mod core;
+pub(crate) mod session;
 pub mod slot;
 pub(crate) mod ticket;
 pub(crate) mod writer;

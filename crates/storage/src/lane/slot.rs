@@ -43,8 +43,6 @@ pub enum SlotKind {
     Data,
     /// It carries none and covers its predecessors with its `acked_upto`.
     Mark,
-    /// As `Mark`, the last of a session that was shut down cleanly: nothing needs to be replayed.
-    Closed,
     /// Written by another broker to end the lane (cluster mode).
     Fence,
 }
@@ -131,7 +129,7 @@ pub(crate) struct Seal {
 }
 
 /// Why bytes are not a whole slot.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SlotError {
     /// No header of a slot lies here.
     #[error("no slot header")]
@@ -142,9 +140,9 @@ pub enum SlotError {
     /// The header is good, the index is not: nobody knows which partitions had entries.
     #[error("slot {sequence} of lane {lane:?} has a damaged index")]
     DamagedIndex { lane: LaneId, sequence: u64 },
-    /// The index is good, a body is not; `entries` are those that are whole, `lost` names the others' partitions.
-    #[error("slot {sequence} of lane {lane:?} has damaged batches")]
-    DamagedBody { lane: LaneId, sequence: u64, lost: Vec<PartitionKey> },
+    /// The index is good, a body is not; the slot has the entries that are whole, `lost` names the others' partitions.
+    #[error("slot {} of lane {:?} has damaged batches", slot.header.sequence, slot.header.lane)]
+    DamagedBody { slot: Box<Slot>, lost: Vec<PartitionKey> },
 }
 
 /// Encodes a slot into memory that can be written directly; the entries' bytes are slices of it.
@@ -207,8 +205,7 @@ fn put_header(out: &mut [u8], header: &SlotHeader) {
     let kind: u16 = match header.kind {
         SlotKind::Data => 0,
         SlotKind::Mark => 1,
-        SlotKind::Closed => 2,
-        SlotKind::Fence => 3,
+        SlotKind::Fence => 2,
     };
     out[0..8].copy_from_slice(&MAGIC);
     out[8..10].copy_from_slice(&VERSION.to_be_bytes());
@@ -269,8 +266,7 @@ pub fn decode_header(bytes: &[u8]) -> Result<SlotHeader, SlotError> {
     let kind = match u16::from_be_bytes(array(&header[10..12])) {
         0 => SlotKind::Data,
         1 => SlotKind::Mark,
-        2 => SlotKind::Closed,
-        3 => SlotKind::Fence,
+        2 => SlotKind::Fence,
         _ => return Err(SlotError::NoHeader),
     };
     let long = |at: usize| u64::from_be_bytes(array(&header[at..at + 8]));
@@ -322,7 +318,7 @@ pub fn decode(bytes: &Bytes) -> Result<Slot, SlotError> {
     }
     lost.sort_unstable();
     lost.dedup();
-    Err(SlotError::DamagedBody { lane, sequence, lost })
+    Err(SlotError::DamagedBody { slot: Box::new(Slot { header, entries }), lost })
 }
 
 /// One entry; when its batch is not whole, the partition that lost it.
@@ -337,11 +333,13 @@ fn decode_entry(index: &[u8], body: &Bytes, whole: bool) -> Result<SlotEntry, Pa
     }
     let at = u32::from_be_bytes(array(&index[40..44])) as usize;
     let length = u32::from_be_bytes(array(&index[44..48])) as usize;
-    if !whole || index[20] != KIND_BATCH || at.checked_add(length).is_none_or(|end| end > body.len()) {
+    if index[20] != KIND_BATCH || at.checked_add(length).is_none_or(|end| end > body.len()) {
         return Err(key);
     }
     let bytes = body.slice(at..at + length);
-    match Batch::framed(&bytes) {
+    // In a damaged body a batch still has its own checksum.
+    let batch = if whole { Batch::framed(&bytes) } else { Batch::parse(bytes).map(|(batch, _)| batch) };
+    match batch {
         Ok(batch) if batch.header().base_offset == base && batch.bytes().len() == length => {
             Ok(SlotEntry { key, body: SlotEntryBody::Batch(batch) })
         }

@@ -90,16 +90,15 @@ pub(crate) struct PartitionLog {
 }
 
 impl PartitionLog {
-    /// A log as it was loaded, led in `leader_epoch` from now on.
-    pub(crate) fn new(loaded: LoadedLog, leader_epoch: LeaderEpoch, config: LogConfig) -> Self {
+    /// A log as it was loaded, not led yet.
+    pub(crate) fn new(loaded: LoadedLog, config: LogConfig) -> Self {
         let path = if loaded.volatile { Durability::Os } else { Durability::Fsync };
-        let mut live = loaded.state;
-        live.epochs.begin(leader_epoch, live.log_end);
+        let live = loaded.state;
         Self {
             settled: live.clone(),
             high_watermark: live.log_end,
             max_timestamp: live.max_timestamp,
-            leader_epoch,
+            leader_epoch: LeaderEpoch::NONE,
             config,
             path,
             fault: None,
@@ -111,6 +110,13 @@ impl PartitionLog {
             watchers: Vec::new(),
             live,
         }
+    }
+
+    /// Begins a leadership at the log's end.
+    pub(crate) fn lead(&mut self, epoch: LeaderEpoch) {
+        self.leader_epoch = epoch;
+        self.live.epochs.begin(epoch, self.live.log_end);
+        self.settled.epochs.begin(epoch, self.settled.log_end);
     }
 
     pub(crate) fn offsets(&self) -> LogOffsets {
@@ -162,6 +168,15 @@ impl PartitionLog {
         if let Some(aborted) = self.live.apply_header(stamped.header(), control, ticket) {
             self.aborted.push(aborted);
         }
+    }
+
+    /// Takes a batch that a recovery found in the lane as the log's new end; it is durable.
+    pub(crate) fn replayed(&mut self, batch: &Batch) {
+        self.bytes += batch.bytes().len() as u64;
+        if let Some(aborted) = self.live.apply(batch, Ticket::default()) {
+            self.aborted.push(aborted);
+        }
+        self.durable(batch);
     }
 
     /// A batch is durable: readers may see it. The caller notifies watchers after its last.

@@ -35,12 +35,6 @@ pub struct LogState {
 }
 
 impl LogState {
-    /// An empty log that starts at `at`.
-    #[must_use]
-    pub fn empty_at(at: Offset) -> Self {
-        Self { log_start: at, log_end: at, ..Self::default() }
-    }
-
     /// Takes the next batch into account; an aborted transaction that it ends is returned for the transaction index.
     ///
     /// # Panics

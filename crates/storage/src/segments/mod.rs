@@ -3,6 +3,9 @@
 //! One task, the materialiser, calls what writes; reads come from anywhere. What every implementation must do stands
 //! in `contract.rs`, one suite run against all.
 
+#[cfg(test)]
+mod contract;
+pub mod kafka;
 pub mod memory;
 
 use std::fmt;

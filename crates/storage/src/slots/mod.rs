@@ -2,7 +2,10 @@
 //!
 //! What every implementation must do stands in `contract.rs`, one suite run against all.
 
+#[cfg(test)]
+mod contract;
 pub mod memory;
+pub mod ring;
 
 use std::fmt;
 

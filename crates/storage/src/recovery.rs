@@ -1,0 +1,186 @@
+//! Recovery: replays the lane of the session that did not end cleanly, from the low-water mark on, one way only: lane to
+//! segments, by offset from each partition's checkpoint. There is nothing to truncate.
+//!
+//! A slot that cannot be read is a torn tail when no later slot vouches for it; else it is bit rot, and the partitions
+//! that may have lost records to it go offline. Running it again after a crash gives the same result.
+
+use std::collections::BTreeSet;
+
+use millstream_model::Offset;
+
+use crate::disk::DiskError;
+use crate::lane::session::Session;
+use crate::lane::slot::{PartitionKey, Slot, SlotEntry, SlotEntryBody, SlotError, decode, decode_header};
+use crate::materialiser::Materialiser;
+use crate::segments::SegmentError;
+use crate::shared::Shared;
+use crate::slots::{SlotId, SlotStore};
+
+/// What a replay did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    pub(crate) slots: u64,
+    pub(crate) batches: u64,
+    /// Slots that were never acknowledged and are cut off.
+    pub(crate) torn: u64,
+    /// Slots that were acknowledged and are damaged or gone.
+    pub(crate) damaged: u64,
+    /// Entries of topics that do not exist (any more).
+    pub(crate) unknown: u64,
+}
+
+/// Why a replay stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplayError {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    #[error(transparent)]
+    Slot(SlotError),
+}
+
+/// A replay under way.
+pub(crate) struct Replay<'a> {
+    shared: &'a Shared,
+    slots: &'a dyn SlotStore,
+    session: Session,
+    done: Replayed,
+    /// Partitions with a contiguous entry after the newest slot whose content nobody knows; none when there is no such slot.
+    seen_after_loss: Option<BTreeSet<PartitionKey>>,
+}
+
+/// Range of slots that count.
+#[derive(Debug, Default)]
+struct Range {
+    /// First slot that is needed.
+    low_water: u64,
+    /// All slots below were acknowledged.
+    acked_upto: u64,
+    /// Slots that are there, with this session's nonce.
+    present: BTreeSet<u64>,
+}
+
+impl<'a> Replay<'a> {
+    pub(crate) fn new(shared: &'a Shared, slots: &'a dyn SlotStore, session: Session) -> Self {
+        Self { shared, slots, session, done: Replayed::default(), seen_after_loss: None }
+    }
+
+    pub(crate) async fn run(mut self, materialiser: &mut Materialiser) -> Result<Replayed, ReplayError> {
+        let range = self.range().await?;
+        let end = range.present.last().map_or(0, |last| last + 1).max(range.acked_upto);
+        for sequence in range.low_water..end {
+            let (entries, lost) = match self.slot(sequence, &range).await? {
+                Ok(slot) => (slot.entries, Vec::new()),
+                Err(SlotError::Newer(version)) => return Err(ReplayError::Slot(SlotError::Newer(version))),
+                Err(_) if sequence >= range.acked_upto => {
+                    self.done.torn += range.present.range(sequence..).count() as u64;
+                    break;
+                }
+                Err(SlotError::DamagedBody { slot, lost }) => {
+                    self.done.damaged += 1;
+                    (slot.entries, lost)
+                }
+                Err(_) => {
+                    self.done.damaged += 1;
+                    self.seen_after_loss = Some(BTreeSet::new());
+                    continue;
+                }
+            };
+            self.done.slots += 1;
+            for key in lost {
+                self.offline(key, "a batch of it in the lane is damaged");
+            }
+            let accepted = entries.into_iter().filter(|entry| self.accept(entry)).collect();
+            materialiser.replay(accepted).await?;
+        }
+        self.offline_unseen();
+        Ok(self.done)
+    }
+
+    /// Looks at all headers for what they say of each other.
+    async fn range(&self) -> Result<Range, ReplayError> {
+        let mut range = Range::default();
+        let lane = self.session.lane;
+        for slot in self.slots.present(SlotId { lane, sequence: 0 }).await?.iter().filter(|slot| slot.id.lane == lane) {
+            let bytes = self.slots.get(slot.id).await?.unwrap_or_default();
+            let Ok(header) = decode_header(&bytes) else { continue };
+            if header.nonce == self.session.nonce {
+                range.low_water = range.low_water.max(header.low_water);
+                range.acked_upto = range.acked_upto.max(header.acked_upto);
+                range.present.insert(header.sequence);
+            }
+        }
+        Ok(range)
+    }
+
+    async fn slot(&self, sequence: u64, range: &Range) -> Result<Result<Slot, SlotError>, ReplayError> {
+        if !range.present.contains(&sequence) {
+            return Ok(Err(SlotError::NoHeader));
+        }
+        let id = SlotId { lane: self.session.lane, sequence };
+        let bytes = self.slots.get(id).await?.unwrap_or_default();
+        Ok(decode(&bytes))
+    }
+
+    /// Takes an entry into its partition's log, if it is news to it.
+    fn accept(&mut self, entry: &SlotEntry) -> bool {
+        let Some(partition) = self.shared.partition(entry.key) else {
+            self.done.unknown += 1;
+            return false;
+        };
+        if partition.offline().is_some() {
+            return false;
+        }
+        let verdict = partition.with_log(|log| match &entry.body {
+            SlotEntryBody::LogStart(offset) => {
+                let news = *offset > log.live.log_start;
+                log.start_at(*offset);
+                Ok(news)
+            }
+            SlotEntryBody::Batch(batch) => {
+                let (header, end) = (batch.header(), log.live.log_end);
+                if header.last_offset() < end {
+                    return Ok(false);
+                }
+                if header.base_offset != end {
+                    return Err((end, header.base_offset));
+                }
+                log.replayed(batch);
+                self.done.batches += 1;
+                Ok(true)
+            }
+        });
+        match verdict {
+            Ok(news) => {
+                if let Some(seen) = &mut self.seen_after_loss {
+                    seen.insert(entry.key);
+                }
+                news
+            }
+            Err((end, base)) => {
+                self.offline(entry.key, &gap(end, base));
+                false
+            }
+        }
+    }
+
+    fn offline(&self, key: PartitionKey, reason: &str) {
+        if let Some(partition) = self.shared.partition(key) {
+            partition.take_offline(format!("{reason}; nothing was deleted"));
+        }
+    }
+
+    /// After a slot whose content nobody knows: a partition without a later entry may have lost its newest records.
+    fn offline_unseen(&self) {
+        let Some(seen) = &self.seen_after_loss else { return };
+        let keys: Vec<PartitionKey> = self.shared.partitions.read().keys().copied().collect();
+        for key in keys.into_iter().filter(|key| !seen.contains(key)) {
+            self.offline(key, "a damaged slot of the lane may have held its newest records");
+        }
+    }
+}
+
+fn gap(end: Offset, base: Offset) -> String {
+    format!("the lane goes on at offset {base}, the log ends at {end}")
+}

@@ -1,0 +1,335 @@
+//! The checkpoint file: one appended round per checkpoint, a record per changed partition; the newest record of a
+//! partition counts. Byte table in docs/format/checkpoint.md.
+//!
+//! Rounds start on `ALIGN_BYTES` boundaries, so a damaged one does not hide those after it: a bad round at the end was
+//! never finished and is cut off; a bad round before a good one is bit rot, and partitions without a newer record are
+//! not trusted.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_model::crc32c::crc32c;
+use millstream_model::wire::{ArrayLength, DecodeError, Decoder, Encoder};
+use millstream_model::{
+    LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId,
+};
+use parking_lot::Mutex;
+
+use super::plan::Segment;
+use crate::disk::{Disk, DiskError, DiskOp};
+use crate::lane::Ticket;
+use crate::lane::slot::PartitionKey;
+use crate::log::epochs::EpochStarts;
+use crate::log::producers::{ProducerBatch, ProducerEntry};
+use crate::log::state::{LogState, TimestampAt};
+
+/// Where the file lies.
+pub(crate) const CHECKPOINT_FILE: &str = "checkpoint/partitions";
+/// Bytes of a round's head.
+pub(super) const ROUND_HEAD_BYTES: usize = 32;
+/// Boundary on which a round starts.
+pub(super) const ALIGN_BYTES: usize = 512;
+const MAGIC: [u8; 8] = *b"MILLCKPT";
+const VERSION: u16 = 1;
+/// The file is written anew when it has grown to this many times what it had then, and at least by the minimum.
+const GROWTH_MAX: u64 = 4;
+const GROWTH_BYTES_MIN: u64 = 4 << 20;
+
+const _: () = assert!(ROUND_HEAD_BYTES == 8 + 4 + 2 + 2 + 8 + 4 + 4);
+
+/// What a checkpoint says of one partition.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CheckpointRecord {
+    pub(super) key: PartitionKey,
+    pub(super) volatile: bool,
+    pub(super) state: LogState,
+    pub(super) segments: Vec<Segment>,
+}
+
+/// What the file was found to say.
+#[derive(Debug, Default)]
+pub(super) struct LoadedCheckpoints {
+    /// The newest record of each partition, as bytes.
+    pub(super) records: BTreeMap<PartitionKey, Bytes>,
+    /// A damaged round was followed by good ones: partitions that are not in `after_damage` cannot be trusted.
+    pub(super) damaged: bool,
+    pub(super) after_damage: Vec<PartitionKey>,
+    /// There was no file.
+    pub(super) absent: bool,
+}
+
+/// The file and where its next round goes.
+#[derive(Debug)]
+pub(super) struct CheckpointFile {
+    disk: Arc<dyn Disk>,
+    state: Mutex<Position>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    end: u64,
+    round: u64,
+    /// Length when the file was last written anew.
+    base: u64,
+}
+
+impl CheckpointFile {
+    pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
+        Self { disk, state: Mutex::default() }
+    }
+
+    /// Reads the file from the device: after a failed sync the page cache shows a round that is not there.
+    pub(super) async fn load(&self) -> Result<LoadedCheckpoints, DiskError> {
+        let Some(length) = self.disk.length(CHECKPOINT_FILE.into()).await? else {
+            return Ok(LoadedCheckpoints { absent: true, ..LoadedCheckpoints::default() });
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let content = self.disk.read_direct(CHECKPOINT_FILE.into(), 0, length).await?;
+        let (loaded, position) = read_rounds(&content);
+        *self.state.lock() = position;
+        Ok(loaded)
+    }
+
+    /// Writes a round; durable when this resolves.
+    pub(super) async fn append(&self, records: &[CheckpointRecord]) -> Result<(), DiskError> {
+        let position = *self.state.lock();
+        let round = encode_round(position.round, records.iter().map(encode_record));
+        let end = position.end + round.len() as u64;
+        self.disk.write(CHECKPOINT_FILE.into(), position.end, vec![round]).await?;
+        self.disk.perform(DiskOp::SyncFile(CHECKPOINT_FILE.into())).await?;
+        *self.state.lock() = Position { end, round: position.round + 1, ..position };
+        if end > (position.base * GROWTH_MAX).max(position.base + GROWTH_BYTES_MIN) {
+            let content = self.disk.read_file(CHECKPOINT_FILE.into()).await?.unwrap_or_default();
+            let loaded = read_rounds(&content).0;
+            // A damaged file keeps its evidence: what it cannot vouch for must stay offline.
+            if !loaded.damaged {
+                self.write_anew(&loaded.records).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the file by one round with these records.
+    pub(super) async fn write_anew(&self, records: &BTreeMap<PartitionKey, Bytes>) -> Result<(), DiskError> {
+        let round = self.state.lock().round;
+        let content = encode_round(round, records.values().cloned());
+        let end = content.len() as u64;
+        let file = Path::new(CHECKPOINT_FILE);
+        let dir = file.parent().expect("it lies in a directory");
+        self.disk.perform(DiskOp::CreateDir(dir.to_owned())).await?;
+        self.disk.replace_file(file, content).await?;
+        self.disk.perform(DiskOp::SyncDir("".into())).await?;
+        *self.state.lock() = Position { end, round: round + 1, base: end };
+        Ok(())
+    }
+}
+
+fn encode_round(round: u64, records: impl Iterator<Item = Bytes>) -> Bytes {
+    let mut out = vec![0; ROUND_HEAD_BYTES];
+    let mut count: u32 = 0;
+    for record in records {
+        out.extend_from_slice(&u32::try_from(record.len()).expect("records are small").to_be_bytes());
+        out.extend_from_slice(&record);
+        count += 1;
+    }
+    let payload = u32::try_from(out.len() - ROUND_HEAD_BYTES).expect("a round is below 4 GiB");
+    out[0..8].copy_from_slice(&MAGIC);
+    out[12..14].copy_from_slice(&VERSION.to_be_bytes());
+    out[16..24].copy_from_slice(&round.to_be_bytes());
+    out[24..28].copy_from_slice(&payload.to_be_bytes());
+    out[28..32].copy_from_slice(&count.to_be_bytes());
+    let crc = crc32c(&out[12..]);
+    out[8..12].copy_from_slice(&crc.to_be_bytes());
+    out.resize(out.len().next_multiple_of(ALIGN_BYTES), 0);
+    out.into()
+}
+
+/// The payload of a whole round at the start of `content`, its number and its length on disk.
+fn whole_round(content: &Bytes) -> Option<(Bytes, u64, usize)> {
+    let head = content.first_chunk::<ROUND_HEAD_BYTES>()?;
+    let payload = u32::from_be_bytes(head[24..28].try_into().ok()?) as usize;
+    let end = ROUND_HEAD_BYTES.checked_add(payload)?;
+    let known = head[0..8] == MAGIC && u16::from_be_bytes([head[12], head[13]]) <= VERSION;
+    if !known || end > content.len() || crc32c(&content[12..end]).to_be_bytes() != head[8..12] {
+        return None;
+    }
+    let round = u64::from_be_bytes(head[16..24].try_into().ok()?);
+    Some((content.slice(ROUND_HEAD_BYTES..end), round, end.next_multiple_of(ALIGN_BYTES)))
+}
+
+fn read_rounds(content: &Bytes) -> (LoadedCheckpoints, Position) {
+    let mut loaded = LoadedCheckpoints::default();
+    let mut position = Position::default();
+    let mut at = 0;
+    let mut bad = false;
+    while at < content.len() {
+        let Some((payload, round, bytes)) = whole_round(&content.slice(at..)) else {
+            bad = true;
+            at += ALIGN_BYTES;
+            continue;
+        };
+        if bad && position.end > 0 && round < position.round {
+            // A leftover of an older, longer file.
+            at += bytes;
+            continue;
+        }
+        if bad {
+            loaded.damaged = true;
+            loaded.after_damage.clear();
+            bad = false;
+        }
+        for (key, record) in split_records(payload) {
+            loaded.after_damage.push(key);
+            loaded.records.insert(key, record);
+        }
+        at += bytes;
+        position = Position { end: at as u64, round: round + 1, base: at as u64 };
+    }
+    (loaded, position)
+}
+
+fn split_records(mut payload: Bytes) -> Vec<(PartitionKey, Bytes)> {
+    let mut records = Vec::new();
+    while let Some(length) = payload.first_chunk::<4>() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let _ = payload.split_to(4);
+        if length > payload.len() {
+            break;
+        }
+        let record = payload.split_to(length);
+        if let Ok(key) = decode_key(&mut Decoder::new(record.clone())) {
+            records.push((key, record));
+        }
+    }
+    records
+}
+
+fn encode_record(record: &CheckpointRecord) -> Bytes {
+    let mut out = Encoder::new();
+    out.uuid(record.key.topic_id.0);
+    out.i32(record.key.index.0);
+    out.bool(record.volatile);
+    let state = &record.state;
+    out.i64(state.log_start.0);
+    out.i64(state.log_end.0);
+    let max = state.max_timestamp;
+    out.i64(max.map_or(-1, |max| max.base_offset.0));
+    out.i64(max.map_or(TimestampMs::NONE, |max| max.timestamp).0);
+    let epochs = state.epochs.entries();
+    array(&mut out, epochs, |out, (epoch, start)| {
+        out.i32(epoch.0);
+        out.i64(start.0);
+    });
+    let producers: Vec<(ProducerId, &ProducerEntry)> = state.producers.iter().collect();
+    array(&mut out, &producers, |out, (id, entry)| encode_producer(out, *id, entry));
+    array(&mut out, &record.segments, encode_segment);
+    out.into_bytes()
+}
+
+fn array<T>(out: &mut Encoder, elements: &[T], mut element: impl FnMut(&mut Encoder, &T)) {
+    out.array_length(ArrayLength::Fixed, Some(elements.len()));
+    for one in elements {
+        element(out, one);
+    }
+}
+
+fn encode_producer(out: &mut Encoder, id: ProducerId, entry: &ProducerEntry) {
+    out.i64(id.0);
+    out.i16(entry.epoch.0);
+    out.i32(entry.coordinator_epoch);
+    out.i64(entry.last_timestamp.0);
+    out.i64(entry.transaction_start.unwrap_or(Offset(-1)).0);
+    out.i32(i32::try_from(entry.batches.len()).expect("five at most"));
+    for batch in &entry.batches {
+        out.i32(batch.last_sequence.0);
+        out.i64(batch.last_offset.0);
+        out.i32(batch.offset_delta);
+        out.i64(batch.timestamp.0);
+    }
+}
+
+fn encode_segment(out: &mut Encoder, segment: &Segment) {
+    out.i64(segment.base.0);
+    out.i64(segment.next.0);
+    for bytes in
+        [segment.log_bytes, segment.index_bytes, segment.time_index_bytes, segment.txn_index_bytes, segment.since_index]
+    {
+        out.i64(i64::try_from(bytes).expect("files are below 2^63 bytes"));
+    }
+    out.i64(segment.first_timestamp.0);
+    out.i64(segment.max_timestamp.0);
+    out.i64(segment.max_timestamp_offset.0);
+    out.i64(segment.indexed_timestamp.0);
+}
+
+const EPOCH_BYTES: usize = 4 + 8;
+const PRODUCER_BYTES_MIN: usize = 8 + 2 + 4 + 8 + 8 + 4;
+const PRODUCER_BATCH_BYTES: usize = 4 + 8 + 4 + 8;
+const SEGMENT_BYTES: usize = 11 * 8;
+
+fn decode_key(bytes: &mut Decoder) -> Result<PartitionKey, DecodeError> {
+    Ok(PartitionKey { topic_id: TopicId(bytes.uuid()?), index: PartitionIndex(bytes.i32()?) })
+}
+
+/// Reads one partition's record.
+pub(super) fn decode_record(record: Bytes) -> Result<CheckpointRecord, DecodeError> {
+    let mut bytes = Decoder::new(record);
+    let bytes = &mut bytes;
+    let key = decode_key(bytes)?;
+    let volatile = bytes.bool()?;
+    let mut state = LogState { log_start: Offset(bytes.i64()?), log_end: Offset(bytes.i64()?), ..LogState::default() };
+    let (base_offset, timestamp) = (Offset(bytes.i64()?), TimestampMs(bytes.i64()?));
+    state.max_timestamp = (base_offset.0 >= 0).then_some(TimestampAt { timestamp, base_offset });
+    let epochs =
+        bytes.array(ArrayLength::Fixed, EPOCH_BYTES, |bytes| Ok((LeaderEpoch(bytes.i32()?), Offset(bytes.i64()?))))?;
+    state.epochs = EpochStarts::from_entries(epochs);
+    for (id, entry) in bytes.array(ArrayLength::Fixed, PRODUCER_BYTES_MIN, decode_producer)? {
+        if let Some(first) = entry.transaction_start {
+            state.transactions.opened(first, id);
+        }
+        state.producers.restore(id, entry);
+    }
+    let segments = bytes.array(ArrayLength::Fixed, SEGMENT_BYTES, decode_segment)?;
+    bytes.finish()?;
+    Ok(CheckpointRecord { key, volatile, state, segments })
+}
+
+fn decode_producer(bytes: &mut Decoder) -> Result<(ProducerId, ProducerEntry), DecodeError> {
+    let id = ProducerId(bytes.i64()?);
+    let epoch = ProducerEpoch(bytes.i16()?);
+    let coordinator_epoch = bytes.i32()?;
+    let last_timestamp = TimestampMs(bytes.i64()?);
+    let transaction_start = Some(Offset(bytes.i64()?)).filter(|first| first.0 >= 0);
+    let batches = bytes.array(ArrayLength::Fixed, PRODUCER_BATCH_BYTES, |bytes| {
+        Ok(ProducerBatch {
+            last_sequence: Sequence(bytes.i32()?),
+            last_offset: Offset(bytes.i64()?),
+            offset_delta: bytes.i32()?,
+            timestamp: TimestampMs(bytes.i64()?),
+            ticket: Ticket::default(),
+        })
+    })?;
+    let batches = VecDeque::from(batches);
+    Ok((id, ProducerEntry { epoch, coordinator_epoch, last_timestamp, batches, transaction_start }))
+}
+
+fn decode_segment(bytes: &mut Decoder) -> Result<Segment, DecodeError> {
+    let mut segment = Segment::new(Offset(bytes.i64()?));
+    segment.next = Offset(bytes.i64()?);
+    for length in [
+        &mut segment.log_bytes,
+        &mut segment.index_bytes,
+        &mut segment.time_index_bytes,
+        &mut segment.txn_index_bytes,
+        &mut segment.since_index,
+    ] {
+        *length = u64::try_from(bytes.i64()?).unwrap_or_default();
+    }
+    segment.first_timestamp = TimestampMs(bytes.i64()?);
+    segment.max_timestamp = TimestampMs(bytes.i64()?);
+    segment.max_timestamp_offset = Offset(bytes.i64()?);
+    segment.indexed_timestamp = TimestampMs(bytes.i64()?);
+    Ok(segment)
+}

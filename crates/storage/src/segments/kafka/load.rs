@@ -1,0 +1,330 @@
+//! Brings partitions to their checkpoints at start: cuts files, scans volatile ones, moves unknown directories aside.
+//!
+//! Nothing that could be the only copy of a record is deleted: what lies beyond a checkpoint is in the lane.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use millstream_model::Offset;
+use millstream_model::batch::{Batch, BatchError, BatchHeader, HEADER_BYTES};
+
+use super::checkpoint::{LoadedCheckpoints, decode_record};
+use super::formats::{PARTITION_METADATA_FILE, TXN_INDEX_ENTRY_BYTES, decode_aborted, encode_aborted, topic_id_of};
+use super::plan::{Segment, SegmentFile, SegmentWrites, add_batch};
+use super::{ASIDE_DIR, DELETED_SUFFIX, Files, KAFKA_DIR, KafkaDirectories, dir_of};
+use crate::disk::{BLOCK_BYTES, DiskOp};
+use crate::lane::Ticket;
+use crate::log::config::Durability;
+use crate::log::transactions::AbortedTransaction;
+use crate::segments::{LoadReport, Loaded, LoadedLog, SegmentError, SegmentTarget};
+
+/// Partitions that are looked at together.
+const LOADED_TOGETHER: usize = 16;
+/// Bytes read at a time when a log is scanned.
+const SCAN_BYTES: usize = 1 << 20;
+
+/// Whether a scan takes batches that do not follow each other without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holes {
+    /// A gap was torn by a crash: what lies after it goes.
+    Refused,
+    /// The log comes from elsewhere and may have been compacted.
+    Kept,
+}
+
+/// A partition's outcome and what is known of its files.
+type Outcome = (Files, Loaded);
+
+impl KafkaDirectories {
+    pub(super) async fn load_all(&self, wanted: Vec<SegmentTarget>) -> Result<LoadReport, SegmentError> {
+        self.disk.perform(DiskOp::CreateDir(KAFKA_DIR.into())).await?;
+        self.disk.perform(DiskOp::SyncDir(PathBuf::new())).await?;
+        let checkpoints = self.checkpoints.load().await?;
+        let mut moved_aside = Vec::new();
+        let present = self.sort_out_directories(&wanted, &mut moved_aside).await?;
+        let outcomes: Vec<Outcome> = stream::iter(wanted)
+            .map(|target| self.load_one(target, &checkpoints, &present))
+            .buffered(LOADED_TOGETHER)
+            .try_collect()
+            .await?;
+        if checkpoints.absent {
+            self.checkpoints.write_anew(&BTreeMap::new()).await?;
+        }
+        let mut partitions = self.partitions.lock();
+        let mut logs = Vec::with_capacity(outcomes.len());
+        for (files, loaded) in outcomes {
+            if matches!(loaded, Loaded::Log(_)) {
+                partitions.insert(files.target.key, files);
+            }
+            logs.push(loaded);
+        }
+        Ok(LoadReport { logs, moved_aside })
+    }
+
+    /// Removes directories of deleted partitions, moves unknown ones aside, and names those that stay.
+    async fn sort_out_directories(
+        &self,
+        wanted: &[SegmentTarget],
+        moved_aside: &mut Vec<(PathBuf, PathBuf)>,
+    ) -> Result<BTreeSet<PathBuf>, SegmentError> {
+        let known: BTreeSet<PathBuf> = wanted.iter().map(dir_of).collect();
+        let mut present = BTreeSet::new();
+        for entry in self.disk.list(KAFKA_DIR.into()).await?.into_iter().filter(|entry| entry.is_dir) {
+            let dir = Path::new(KAFKA_DIR).join(&entry.name);
+            if known.contains(&dir) {
+                present.insert(dir);
+            } else if entry.name.ends_with(DELETED_SUFFIX) {
+                self.disk.perform(DiskOp::RemoveDir(dir)).await?;
+            } else {
+                moved_aside.push((dir.clone(), self.move_aside(&dir).await?));
+            }
+        }
+        Ok(present)
+    }
+
+    async fn move_aside(&self, dir: &Path) -> Result<PathBuf, SegmentError> {
+        self.disk.perform(DiskOp::CreateDir(ASIDE_DIR.into())).await?;
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let taken = self.disk.list(ASIDE_DIR.into()).await?.len();
+        let to = Path::new(ASIDE_DIR).join(format!("{name}.{taken}"));
+        self.disk.perform(DiskOp::Rename { from: dir.to_owned(), to: to.clone() }).await?;
+        self.disk.perform(DiskOp::SyncDir(KAFKA_DIR.into())).await?;
+        self.disk.perform(DiskOp::SyncDir(ASIDE_DIR.into())).await?;
+        tracing::warn!(?dir, ?to, "the directory belongs to no known partition: moved aside");
+        Ok(to)
+    }
+
+    async fn load_one(
+        &self,
+        target: SegmentTarget,
+        checkpoints: &LoadedCheckpoints,
+        present: &BTreeSet<PathBuf>,
+    ) -> Result<Outcome, SegmentError> {
+        let mut files = Files::new(target);
+        let dir = files.dir();
+        files.created = present.contains(&dir);
+        let key = files.target.key;
+        let Some(record) = checkpoints.records.get(&key) else {
+            return self.load_unrecorded(files, checkpoints).await;
+        };
+        if checkpoints.damaged && !checkpoints.after_damage.contains(&key) {
+            return Ok((files, Loaded::Offline("its checkpoint is older than a damaged one".into())));
+        }
+        let record = match decode_record(record.clone()) {
+            Ok(record) => record,
+            Err(error) => return Ok((files, Loaded::Offline(format!("its checkpoint cannot be read: {error}")))),
+        };
+        if !files.created && !record.segments.is_empty() {
+            return Ok((files, Loaded::Offline(format!("directory {dir:?} is missing"))));
+        }
+        files.segments = record.segments;
+        // Segments below the log's start were about to be removed, or are gone already.
+        let last = files.segments.len().saturating_sub(1);
+        let below = |segment: &&Segment| segment.next <= record.state.log_start;
+        let dropped = files.segments.iter().take(last).take_while(below).count();
+        files.segments.drain(..dropped);
+        files.epochs = record.state.epochs.entries().to_vec();
+        let mut log = LoadedLog { state: record.state, volatile: record.volatile, ..LoadedLog::default() };
+        if let Some(reason) = self.cut(&files, record.volatile).await? {
+            return Ok((files, Loaded::Offline(reason)));
+        }
+        log.aborted = self.read_aborted(&files).await?;
+        if record.volatile {
+            self.scan(&mut files, &mut log, Holes::Refused).await?;
+        }
+        log.bytes = files.bytes();
+        Ok((files, Loaded::Log(log)))
+    }
+
+    /// A partition without a checkpoint: its batches are all in the lane, unless it is volatile or there never was a
+    /// checkpoint file, as in a directory that comes from elsewhere.
+    async fn load_unrecorded(
+        &self,
+        mut files: Files,
+        checkpoints: &LoadedCheckpoints,
+    ) -> Result<Outcome, SegmentError> {
+        let volatile = files.target.config.durability == Durability::Os;
+        let mut log = LoadedLog { volatile, ..LoadedLog::default() };
+        if !files.created {
+            return Ok((files, Loaded::Log(log)));
+        }
+        let dir = files.dir();
+        let metadata = self.disk.read_file(dir.join(PARTITION_METADATA_FILE)).await?.unwrap_or_default();
+        if topic_id_of(&metadata).is_some_and(|id| id != files.target.key.topic_id) {
+            self.move_aside(&dir).await?;
+            files.created = false;
+        } else if checkpoints.damaged {
+            return Ok((files, Loaded::Offline("its checkpoint may be the damaged one".into())));
+        } else if volatile || checkpoints.absent {
+            let holes = if checkpoints.absent { Holes::Kept } else { Holes::Refused };
+            self.scan(&mut files, &mut log, holes).await?;
+        } else {
+            self.disk.perform(DiskOp::RemoveDir(dir)).await?;
+            self.disk.perform(DiskOp::SyncDir(KAFKA_DIR.into())).await?;
+            files.created = false;
+        }
+        log.bytes = files.bytes();
+        Ok((files, Loaded::Log(log)))
+    }
+
+    /// Cuts the files to what the checkpoint says; when they are shorter, says so. A volatile log keeps what is longer.
+    async fn cut(&self, files: &Files, volatile: bool) -> Result<Option<String>, SegmentError> {
+        let dir = files.dir();
+        let (Some(first), Some(last)) = (files.segments.first(), files.segments.last()) else {
+            return self.remove_segments(files, |_| !volatile).await.map(|()| None);
+        };
+        for segment in &files.segments {
+            let ends = [
+                (SegmentFile::Log, segment.log_bytes, true),
+                (SegmentFile::TxnIndex, segment.txn_index_bytes, true),
+                (SegmentFile::Index, segment.index_bytes, false),
+                (SegmentFile::TimeIndex, segment.time_index_bytes, false),
+            ];
+            for (kind, end, vouched) in ends {
+                let file = kind.path(&dir, segment.base);
+                let present = self.disk.length(file.clone()).await?.unwrap_or_default();
+                if present < end && vouched {
+                    return Ok(Some(format!("{file:?} has {present} bytes, {end} were made durable")));
+                }
+                if present > end && !(volatile && kind == SegmentFile::Log && segment.base == last.base) {
+                    self.disk.perform(DiskOp::SetLength { file, length: end }).await?;
+                }
+            }
+        }
+        let surplus = |base: Offset| base < first.base || (base > last.base && !volatile);
+        self.remove_segments(files, surplus).await.map(|()| None)
+    }
+
+    async fn remove_segments(&self, files: &Files, surplus: impl Fn(Offset) -> bool) -> Result<(), SegmentError> {
+        if !files.created {
+            return Ok(());
+        }
+        let dir = files.dir();
+        for base in self.bases(&dir).await?.into_iter().filter(|base| surplus(*base)) {
+            for kind in SegmentFile::ALL {
+                self.disk.perform(DiskOp::RemoveFile(kind.path(&dir, base))).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Base offsets of the segment files in a directory, rising.
+    async fn bases(&self, dir: &Path) -> Result<BTreeSet<Offset>, SegmentError> {
+        let base = |name: &str| {
+            let digits = name.split_once('.').filter(|(digits, _)| digits.len() == 20)?.0;
+            digits.parse().ok().map(Offset)
+        };
+        let entries = self.disk.list(dir.to_owned()).await?;
+        Ok(entries.iter().filter_map(|entry| base(&entry.name)).collect())
+    }
+
+    async fn read_aborted(&self, files: &Files) -> Result<Vec<AbortedTransaction>, SegmentError> {
+        let mut aborted = Vec::new();
+        for segment in files.segments.iter().filter(|segment| segment.txn_index_bytes > 0) {
+            let file = SegmentFile::TxnIndex.path(&files.dir(), segment.base);
+            let length = usize::try_from(segment.txn_index_bytes).unwrap_or(usize::MAX);
+            let entries = self.disk.read(file, 0, length).await?;
+            aborted.extend(entries.chunks_exact(TXN_INDEX_ENTRY_BYTES).map(decode_aborted));
+        }
+        Ok(aborted)
+    }
+
+    /// Takes over what lies beyond the known end, as far as it is whole batches with rising offsets; cuts the rest off.
+    async fn scan(&self, files: &mut Files, log: &mut LoadedLog, holes: Holes) -> Result<(), SegmentError> {
+        let dir = files.dir();
+        let last = files.segments.last().map(|segment| segment.base);
+        let bases = self.bases(&dir).await?;
+        let mut whole = true;
+        for base in bases.into_iter().filter(|base| last.is_none_or(|last| *base >= last)) {
+            whole &= last == Some(base) || holes == Holes::Kept || base == log.state.log_end;
+            if !whole {
+                for kind in SegmentFile::ALL {
+                    self.disk.perform(DiskOp::RemoveFile(kind.path(&dir, base))).await?;
+                }
+                continue;
+            }
+            if last != Some(base) {
+                if files.segments.is_empty() {
+                    log.state.start_at(base);
+                }
+                files.segments.push(Segment::new(base));
+            }
+            whole = self.scan_segment(files, log, holes).await?;
+        }
+        Ok(())
+    }
+
+    /// Scans the last known segment from its known end; says whether all of the file was whole.
+    async fn scan_segment(&self, files: &mut Files, log: &mut LoadedLog, holes: Holes) -> Result<bool, SegmentError> {
+        let dir = files.dir();
+        let interval = files.target.config.index_interval_bytes;
+        let segment = files.segments.last_mut().expect("the caller has put it there");
+        let file = SegmentFile::Log.path(&dir, segment.base);
+        let length = self.disk.length(file.clone()).await?.unwrap_or_default();
+        let mut writes = SegmentWrites::new(segment.clone());
+        let mut window = BytesMut::new();
+        // From the device: what a failed sync lost is still in the page cache. Such reads begin on a block.
+        let mut skip = segment.log_bytes % BLOCK_BYTES as u64;
+        let mut read = segment.log_bytes - skip;
+        let mut whole = true;
+        while whole && segment.log_bytes < length {
+            match next_batch(&window, log.state.log_end, holes) {
+                Ok(batch) => {
+                    let _ = window.split_to(batch.bytes().len());
+                    add_batch(segment, &mut writes, batch.header(), interval);
+                    if let Some(aborted) = log.state.apply(&batch, Ticket::default()) {
+                        segment.txn_index_bytes += TXN_INDEX_ENTRY_BYTES as u64;
+                        writes.txn_index.extend_from_slice(&encode_aborted(&aborted));
+                        log.aborted.push(aborted);
+                    }
+                }
+                Err(Some(needed)) if needed as u64 <= length - read => {
+                    let bytes = (needed + BLOCK_BYTES).next_multiple_of(BLOCK_BYTES).max(SCAN_BYTES);
+                    let more = self.disk.read_direct(file.clone(), read, bytes).await?;
+                    whole = more.len() as u64 > skip;
+                    read += more.len() as u64;
+                    window.extend_from_slice(more.get(usize::try_from(skip).unwrap_or(0)..).unwrap_or_default());
+                    skip = 0;
+                }
+                Err(_) => whole = false,
+            }
+        }
+        let end = segment.log_bytes;
+        self.disk.perform(DiskOp::SetLength { file: file.clone(), length: end }).await?;
+        files.unsynced.insert(file);
+        files.names_unsynced = true;
+        let before = &writes.before;
+        let indexes = [
+            (SegmentFile::Index, before.index_bytes, writes.index),
+            (SegmentFile::TimeIndex, before.time_index_bytes, writes.time_index),
+            (SegmentFile::TxnIndex, before.txn_index_bytes, writes.txn_index),
+        ];
+        for (kind, at, entries) in indexes {
+            if kind == SegmentFile::TxnIndex && entries.is_empty() {
+                continue;
+            }
+            let file = kind.path(&dir, before.base);
+            self.disk.perform(DiskOp::SetLength { file: file.clone(), length: at }).await?;
+            self.disk.write(file.clone(), at, vec![Bytes::from(entries)]).await?;
+            files.unsynced.insert(file);
+        }
+        Ok(whole)
+    }
+}
+
+/// The batch at the start of `window`, if it is whole and may follow; `Err(Some(bytes))` when that many more are needed.
+fn next_batch(window: &BytesMut, log_end: Offset, holes: Holes) -> Result<Batch, Option<usize>> {
+    let size = match BatchHeader::read(window) {
+        Ok(header) => header.size_bytes(),
+        Err(BatchError::Truncated { .. }) => HEADER_BYTES,
+        Err(_) => return Err(None),
+    };
+    let Some(bytes) = window.get(..size) else { return Err(Some(size - window.len())) };
+    match Batch::parse(Bytes::copy_from_slice(bytes)) {
+        Ok((batch, _)) if batch.header().base_offset == log_end => Ok(batch),
+        Ok((batch, _)) if batch.header().base_offset > log_end && holes == Holes::Kept => Ok(batch),
+        _ => Err(None),
+    }
+}

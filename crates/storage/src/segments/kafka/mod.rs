@@ -1,0 +1,255 @@
+//! `KafkaDirectories`: partitions in Kafka's own directories and files, and beside them the checkpoint file that says how
+//! much of them counts. Formats in docs/format/segment.md and docs/format/checkpoint.md.
+//!
+//! Written by the materialiser only, so a plan made under the lock holds until its writes are done. Index files are hints
+//! that a read verifies against the batch they name: they need no sync.
+
+mod checkpoint;
+pub(crate) mod formats;
+mod load;
+mod plan;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, try_join_all};
+use millstream_model::{LeaderEpoch, Offset};
+use parking_lot::Mutex;
+
+use checkpoint::{CheckpointFile, CheckpointRecord};
+use plan::{Segment, SegmentFile};
+use read::Cursors;
+
+use super::{
+    LoadReport, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentError, SegmentRun, SegmentStore,
+    SegmentTarget,
+};
+use crate::disk::{Disk, DiskError, DiskOp};
+use crate::lane::slot::PartitionKey;
+
+/// Directory of Kafka's files below the disk's root.
+pub const KAFKA_DIR: &str = "kafka";
+/// Where directories of unknown partitions are moved to.
+pub(crate) const ASIDE_DIR: &str = "aside";
+/// Suffix, as Kafka's, of the directory of a deleted partition.
+const DELETED_SUFFIX: &str = "-delete";
+
+/// What the store knows of one partition's files.
+#[derive(Clone, Debug)]
+struct Files {
+    target: SegmentTarget,
+    /// Whether the directory exists with its `partition.metadata`.
+    created: bool,
+    /// Oldest first; the last one is written to.
+    segments: Vec<Segment>,
+    /// Files with writes that are not synced.
+    unsynced: BTreeSet<PathBuf>,
+    /// Whether names in the directory, and of it, are not synced.
+    names_unsynced: bool,
+    /// What `leader-epoch-checkpoint` says.
+    epochs: Vec<(LeaderEpoch, Offset)>,
+}
+
+impl Files {
+    fn new(target: SegmentTarget) -> Self {
+        let (segments, unsynced, epochs) = (Vec::new(), BTreeSet::new(), Vec::new());
+        Self { target, created: false, segments, unsynced, names_unsynced: false, epochs }
+    }
+
+    fn dir(&self) -> PathBuf {
+        dir_of(&self.target)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.log_bytes).sum()
+    }
+}
+
+fn dir_of(target: &SegmentTarget) -> PathBuf {
+    Path::new(KAFKA_DIR).join(format!("{}-{}", target.topic, target.key.index))
+}
+
+/// Partitions in Kafka's directories.
+#[derive(Debug)]
+pub struct KafkaDirectories {
+    disk: Arc<dyn Disk>,
+    partitions: Mutex<BTreeMap<PartitionKey, Files>>,
+    checkpoints: CheckpointFile,
+    cursors: Cursors,
+}
+
+impl KafkaDirectories {
+    /// A store on `disk`; nothing is read before `load`.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>) -> Self {
+        let checkpoints = CheckpointFile::new(Arc::clone(&disk));
+        Self { disk, partitions: Mutex::default(), checkpoints, cursors: Cursors::default() }
+    }
+
+    async fn perform_all(&self, ops: Vec<DiskOp>) -> Result<(), DiskError> {
+        try_join_all(ops.into_iter().map(|op| self.disk.submit(op))).await.map(|_| ())
+    }
+
+    async fn append_runs(&self, runs: Vec<SegmentRun>) -> Result<(), SegmentError> {
+        let plans: Vec<plan::AppendPlan> = {
+            let partitions = self.partitions.lock();
+            let plan = |run: &SegmentRun| plan::plan_append(partitions.get(&run.target.key), run);
+            runs.iter().map(plan).collect()
+        };
+        // A directory exists before anything is written into it.
+        let mut first = Vec::new();
+        let mut writes = Vec::new();
+        let mut after = Vec::new();
+        for plan in plans {
+            first.extend(plan.first);
+            writes.extend(plan.writes);
+            after.push(plan.files);
+        }
+        for op in first {
+            self.disk.perform(op).await?;
+        }
+        self.perform_all(writes).await?;
+        let mut partitions = self.partitions.lock();
+        for files in after {
+            partitions.insert(files.target.key, files);
+        }
+        Ok(())
+    }
+
+    async fn take_checkpoint(&self, wanted: Vec<PartitionCheckpoint>) -> Result<(), SegmentError> {
+        let before: Vec<Files> = {
+            let partitions = self.partitions.lock();
+            let files = |one: &PartitionCheckpoint| {
+                partitions.get(&one.target.key).cloned().unwrap_or_else(|| Files::new(one.target.clone()))
+            };
+            wanted.iter().map(files).collect()
+        };
+        let mut epoch_files = Vec::new();
+        let mut syncs = Vec::new();
+        let mut names_changed = false;
+        for (files, one) in before.iter().zip(&wanted) {
+            if files.created && files.epochs != one.state.epochs.entries() {
+                let content = formats::leader_epoch_checkpoint(one.state.epochs.entries());
+                epoch_files.push((files.dir().join(formats::LEADER_EPOCH_FILE), content));
+            }
+            syncs.extend(files.unsynced.iter().cloned().map(DiskOp::SyncFile));
+            syncs.extend(files.names_unsynced.then(|| DiskOp::SyncDir(files.dir())));
+            names_changed |= files.names_unsynced;
+        }
+        self.perform_all(syncs).await?;
+        if names_changed {
+            self.disk.perform(DiskOp::SyncDir(KAFKA_DIR.into())).await?;
+        }
+        // Only Kafka's tools read these: the checkpoint has the epochs too.
+        for (file, content) in epoch_files {
+            self.disk.perform(DiskOp::SetLength { file: file.clone(), length: 0 }).await?;
+            self.disk.write(file, 0, vec![content]).await?;
+        }
+        let record = |(files, one): (&Files, &PartitionCheckpoint)| CheckpointRecord {
+            key: one.target.key,
+            volatile: one.volatile,
+            state: one.state.clone(),
+            segments: files.segments.clone(),
+        };
+        let records: Vec<CheckpointRecord> = before.iter().zip(&wanted).map(record).collect();
+        self.checkpoints.append(&records).await?;
+        let mut partitions = self.partitions.lock();
+        for one in wanted {
+            if let Some(files) = partitions.get_mut(&one.target.key) {
+                files.unsynced.clear();
+                files.names_unsynced = false;
+                if files.created {
+                    files.epochs = one.state.epochs.entries().to_vec();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes segments that lie wholly below `start`, never the last one.
+    async fn drop_below(&self, key: PartitionKey, start: Offset) -> Result<u64, SegmentError> {
+        let (dir, dropped, left) = {
+            let mut partitions = self.partitions.lock();
+            let Some(files) = partitions.get_mut(&key) else { return Ok(0) };
+            let last = files.segments.len().saturating_sub(1);
+            let below = files.segments.iter().take(last).take_while(|segment| segment.next <= start).count();
+            let dropped: Vec<Segment> = files.segments.drain(..below).collect();
+            let dir = files.dir();
+            for segment in &dropped {
+                for file in SegmentFile::ALL {
+                    files.unsynced.remove(&file.path(&dir, segment.base));
+                }
+            }
+            (dir, dropped, files.bytes())
+        };
+        self.cursors.forget();
+        for segment in dropped {
+            for file in SegmentFile::ALL {
+                self.disk.perform(DiskOp::RemoveFile(file.path(&dir, segment.base))).await?;
+            }
+        }
+        Ok(left)
+    }
+
+    /// Takes the directory of a deleted partition out of the way durably, then removes it.
+    async fn remove(&self, key: PartitionKey) -> Result<(), SegmentError> {
+        let Some(files) = self.partitions.lock().remove(&key) else { return Ok(()) };
+        self.cursors.forget();
+        if !files.created {
+            return Ok(());
+        }
+        let gone = Path::new(KAFKA_DIR).join(deleted_name(&files.target));
+        self.disk.perform(DiskOp::Rename { from: files.dir(), to: gone.clone() }).await?;
+        self.disk.perform(DiskOp::SyncDir(KAFKA_DIR.into())).await?;
+        self.disk.perform(DiskOp::RemoveDir(gone)).await?;
+        Ok(())
+    }
+}
+
+/// Kafka's name for the directory of a deleted partition: the topic is cut where the name would be too long.
+fn deleted_name(target: &SegmentTarget) -> String {
+    const NAME_BYTES_MAX: usize = 255;
+    let suffix = format!("-{}.{}{DELETED_SUFFIX}", target.key.index, target.key.topic_id.0.simple());
+    let topic = &target.topic[..target.topic.len().min(NAME_BYTES_MAX - suffix.len())];
+    format!("{topic}{suffix}")
+}
+
+impl SegmentStore for KafkaDirectories {
+    fn load(&self, wanted: Vec<SegmentTarget>) -> BoxFuture<'_, Result<LoadReport, SegmentError>> {
+        Box::pin(self.load_all(wanted))
+    }
+
+    fn append(&self, runs: Vec<SegmentRun>) -> BoxFuture<'_, Result<(), SegmentError>> {
+        Box::pin(self.append_runs(runs))
+    }
+
+    fn checkpoint(&self, partitions: Vec<PartitionCheckpoint>) -> BoxFuture<'_, Result<(), SegmentError>> {
+        Box::pin(self.take_checkpoint(partitions))
+    }
+
+    fn read(
+        &self,
+        key: PartitionKey,
+        from: ReadFrom,
+        bytes_max: usize,
+    ) -> BoxFuture<'_, Result<RecordChunks, SegmentError>> {
+        Box::pin(self.read_batches(key, from, bytes_max))
+    }
+
+    fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>> {
+        Box::pin(async move {
+            let mut left = Vec::with_capacity(edits.len());
+            for edit in edits {
+                left.push(match edit {
+                    SegmentEdit::DropBelow(key, start) => self.drop_below(key, start).await?,
+                    SegmentEdit::Remove(key) => self.remove(key).await.map(|()| 0)?,
+                });
+            }
+            Ok(left)
+        })
+    }
+}

@@ -1,0 +1,251 @@
+//! Plans what an append writes: into which segments, when a new one begins, which index entries go with it. Pure.
+//!
+//! Rolling and indexing follow Kafka's `LogSegment`: an offset index entry names a batch's last offset and its start.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use millstream_model::batch::BatchHeader;
+use millstream_model::{Offset, TimestampMs};
+
+use super::formats::{
+    INDEX_ENTRY_BYTES, IndexEntry, PARTITION_METADATA_FILE, TIME_INDEX_ENTRY_BYTES, TXN_INDEX_ENTRY_BYTES,
+    TimeIndexEntry, encode_aborted, partition_metadata,
+};
+use super::{Files, dir_of};
+use crate::disk::{DiskOp, WriteSync};
+use crate::log::config::LogConfig;
+use crate::segments::SegmentRun;
+
+/// The files of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SegmentFile {
+    Log,
+    Index,
+    TimeIndex,
+    TxnIndex,
+}
+
+impl SegmentFile {
+    pub(super) const ALL: [Self; 4] = [Self::Log, Self::Index, Self::TimeIndex, Self::TxnIndex];
+
+    /// Whether a checkpoint vouches for the file; the others are hints.
+    const fn is_synced(self) -> bool {
+        matches!(self, Self::Log | Self::TxnIndex)
+    }
+
+    /// The file's path: twenty digits of the base offset and Kafka's suffix.
+    pub(super) fn path(self, dir: &Path, base: Offset) -> PathBuf {
+        let suffix = match self {
+            Self::Log => "log",
+            Self::Index => "index",
+            Self::TimeIndex => "timeindex",
+            Self::TxnIndex => "txnindex",
+        };
+        dir.join(format!("{base:020}.{suffix}", base = base.0))
+    }
+}
+
+/// What is known of one segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) base: Offset,
+    /// Offset after the last batch.
+    pub(super) next: Offset,
+    pub(super) log_bytes: u64,
+    pub(super) index_bytes: u64,
+    pub(super) time_index_bytes: u64,
+    pub(super) txn_index_bytes: u64,
+    /// Bytes of log since the last index entry.
+    pub(super) since_index: u64,
+    /// Max timestamp of the first batch; `segment.ms` counts from it.
+    pub(super) first_timestamp: TimestampMs,
+    pub(super) max_timestamp: TimestampMs,
+    /// Last offset of the first batch with the max timestamp.
+    pub(super) max_timestamp_offset: Offset,
+    /// Timestamp of the newest time index entry.
+    pub(super) indexed_timestamp: TimestampMs,
+}
+
+impl Segment {
+    pub(super) fn new(base: Offset) -> Self {
+        Self {
+            base,
+            next: base,
+            log_bytes: 0,
+            index_bytes: 0,
+            time_index_bytes: 0,
+            txn_index_bytes: 0,
+            since_index: 0,
+            first_timestamp: TimestampMs::NONE,
+            max_timestamp: TimestampMs::NONE,
+            max_timestamp_offset: base,
+            indexed_timestamp: TimestampMs::NONE,
+        }
+    }
+
+    fn relative(&self, offset: Offset) -> Option<u32> {
+        u32::try_from(offset.since(self.base)).ok().filter(|relative| *relative <= i32::MAX.cast_unsigned())
+    }
+
+    /// Whether a batch must go to a new segment.
+    fn is_full_for(&self, header: &BatchHeader, config: &LogConfig) -> bool {
+        if self.log_bytes == 0 {
+            return false;
+        }
+        let size = self.log_bytes + header.size_bytes() as u64 > u64::from(config.segment_bytes);
+        let waited = header.max_timestamp.0.saturating_sub(self.first_timestamp.0);
+        let time = self.first_timestamp.0 >= 0 && waited > i64::try_from(config.segment_ms).unwrap_or(i64::MAX);
+        let index_max = u64::from(config.segment_index_bytes);
+        let index = self.index_bytes + INDEX_ENTRY_BYTES as u64 > index_max
+            || self.time_index_bytes + 2 * TIME_INDEX_ENTRY_BYTES as u64 > index_max;
+        size || time || index || self.relative(header.last_offset()).is_none()
+    }
+}
+
+/// What is written to one segment.
+#[derive(Debug)]
+pub(super) struct SegmentWrites {
+    /// The segment before these writes.
+    pub(super) before: Segment,
+    log: Vec<Bytes>,
+    pub(super) index: Vec<u8>,
+    pub(super) time_index: Vec<u8>,
+    pub(super) txn_index: Vec<u8>,
+}
+
+impl SegmentWrites {
+    pub(super) fn new(before: Segment) -> Self {
+        Self { before, log: Vec::new(), index: Vec::new(), time_index: Vec::new(), txn_index: Vec::new() }
+    }
+}
+
+/// What an append does.
+#[derive(Debug)]
+pub(super) struct AppendPlan {
+    /// To be done one after the other, before the writes: directories, and files begun anew.
+    pub(super) first: Vec<DiskOp>,
+    pub(super) writes: Vec<DiskOp>,
+    /// What is known when all is done.
+    pub(super) files: Files,
+}
+
+/// Plans the append of `run` to the partition whose files are `known`.
+pub(super) fn plan_append(known: Option<&Files>, run: &SegmentRun) -> AppendPlan {
+    let mut files = known.cloned().unwrap_or_else(|| Files::new(run.target.clone()));
+    files.target = run.target.clone();
+    let dir = dir_of(&files.target);
+    let mut plan = AppendPlan { first: Vec::new(), writes: Vec::new(), files };
+    plan.create_directory(&dir);
+    let mut aborted = run.aborted.iter().peekable();
+    let mut open: Option<SegmentWrites> = None;
+    for batch in &run.batches {
+        let header = batch.header();
+        let full = plan.files.segments.last().is_none_or(|last| last.is_full_for(header, &run.target.config));
+        if full {
+            plan.finish(&dir, open.take());
+            plan.roll(&dir, header.base_offset);
+        }
+        let segment = plan.files.segments.last_mut().expect("one was begun");
+        let writes = open.get_or_insert_with(|| SegmentWrites::new(segment.clone()));
+        add_batch(segment, writes, header, run.target.config.index_interval_bytes);
+        writes.log.push(batch.bytes().clone());
+        while let Some(ended) = aborted.next_if(|ended| ended.last_offset <= header.last_offset()) {
+            writes.txn_index.extend_from_slice(&encode_aborted(ended));
+            segment.txn_index_bytes += TXN_INDEX_ENTRY_BYTES as u64;
+        }
+    }
+    plan.finish(&dir, open);
+    plan
+}
+
+/// Takes a batch at the segment's end into account, with the index entries that are due before it.
+pub(super) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, header: &BatchHeader, interval: u32) {
+    let last = header.last_offset();
+    if header.max_timestamp > segment.max_timestamp {
+        segment.max_timestamp = header.max_timestamp;
+        segment.max_timestamp_offset = last;
+    }
+    if segment.log_bytes == 0 {
+        segment.first_timestamp = header.max_timestamp;
+    }
+    if segment.since_index > u64::from(interval) {
+        let relative_offset = segment.relative(last).expect("a full segment is rolled before");
+        let position = u32::try_from(segment.log_bytes).expect("segments are below 2 GiB");
+        writes.index.extend_from_slice(&IndexEntry { relative_offset, position }.encode());
+        segment.index_bytes += INDEX_ENTRY_BYTES as u64;
+        writes.time_index.extend_from_slice(&time_entry(segment));
+        segment.since_index = 0;
+    }
+    let bytes = header.size_bytes() as u64;
+    segment.log_bytes += bytes;
+    segment.since_index += bytes;
+    segment.next = header.next_offset();
+}
+
+/// The time index entry that is due, if the largest timestamp has risen since the last one.
+fn time_entry(segment: &mut Segment) -> Vec<u8> {
+    let timestamp = segment.max_timestamp;
+    if timestamp <= segment.indexed_timestamp {
+        return Vec::new();
+    }
+    let Some(relative_offset) = segment.relative(segment.max_timestamp_offset) else { return Vec::new() };
+    segment.indexed_timestamp = timestamp;
+    segment.time_index_bytes += TIME_INDEX_ENTRY_BYTES as u64;
+    TimeIndexEntry { timestamp, relative_offset }.encode().to_vec()
+}
+
+impl AppendPlan {
+    fn create_directory(&mut self, dir: &Path) {
+        if self.files.created {
+            return;
+        }
+        let metadata = dir.join(PARTITION_METADATA_FILE);
+        let content = vec![partition_metadata(self.files.target.key.topic_id)];
+        self.first.push(DiskOp::CreateDir(dir.to_owned()));
+        let (file, sync) = (metadata.clone(), WriteSync::Cached);
+        self.first.push(DiskOp::Write { file, at: 0, data: content, sync });
+        self.files.unsynced.insert(metadata);
+        self.files.names_unsynced = true;
+        self.files.created = true;
+    }
+
+    /// Ends the active segment with its last time index entry, and begins a new one.
+    fn roll(&mut self, dir: &Path, base: Offset) {
+        if let Some(ended) = self.files.segments.last_mut() {
+            let at = ended.time_index_bytes;
+            let entry = time_entry(ended);
+            let base = ended.base;
+            self.write(dir, base, SegmentFile::TimeIndex, at, vec![entry.into()]);
+        }
+        self.files.segments.push(Segment::new(base));
+        self.files.names_unsynced = true;
+        for file in [SegmentFile::Index, SegmentFile::TimeIndex] {
+            self.first.push(DiskOp::SetLength { file: file.path(dir, base), length: 0 });
+        }
+    }
+
+    fn finish(&mut self, dir: &Path, writes: Option<SegmentWrites>) {
+        let Some(writes) = writes else { return };
+        let before = writes.before;
+        if before.txn_index_bytes == 0 && !writes.txn_index.is_empty() {
+            self.files.names_unsynced = true;
+        }
+        self.write(dir, before.base, SegmentFile::Log, before.log_bytes, writes.log);
+        self.write(dir, before.base, SegmentFile::Index, before.index_bytes, vec![writes.index.into()]);
+        self.write(dir, before.base, SegmentFile::TimeIndex, before.time_index_bytes, vec![writes.time_index.into()]);
+        self.write(dir, before.base, SegmentFile::TxnIndex, before.txn_index_bytes, vec![writes.txn_index.into()]);
+    }
+
+    fn write(&mut self, dir: &Path, base: Offset, kind: SegmentFile, at: u64, data: Vec<Bytes>) {
+        if data.iter().all(Bytes::is_empty) {
+            return;
+        }
+        let file = kind.path(dir, base);
+        let sync = if kind.is_synced() { WriteSync::Cached } else { WriteSync::Lazy };
+        if kind.is_synced() {
+            self.files.unsynced.insert(file.clone());
+        }
+        self.writes.push(DiskOp::Write { file, at, data, sync });
+    }
+}

@@ -1,0 +1,247 @@
+//! Reads whole batches out of segments. Where a read begins is guessed from the index, or from where the last read of
+//! the partition ended, and verified against the batch that lies there; a wrong guess costs a scan, never a wrong answer.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use millstream_model::batch::{BatchHeader, HEADER_BYTES};
+use millstream_model::{Offset, TimestampMs};
+use parking_lot::Mutex;
+
+use super::KafkaDirectories;
+use super::formats::{INDEX_ENTRY_BYTES, IndexEntry, TIME_INDEX_ENTRY_BYTES, TimeIndexEntry};
+use super::plan::{Segment, SegmentFile};
+use crate::disk::DiskErrorKind;
+use crate::lane::slot::PartitionKey;
+use crate::segments::{ReadFrom, RecordChunks, SegmentError};
+
+/// Bytes read at a time to find a batch near a guess, and to find one far from it.
+const NEAR_BYTES: usize = 64 << 10;
+const FAR_BYTES: usize = 1 << 20;
+/// Reads whose end is remembered.
+const CURSORS_MAX: usize = 4096;
+
+/// Where reads ended: segment and position of the batch that starts at an offset.
+#[derive(Debug, Default)]
+pub(super) struct Cursors(Mutex<HashMap<(PartitionKey, Offset), (Offset, u64)>>);
+
+impl Cursors {
+    fn take(&self, key: PartitionKey, offset: Offset) -> Option<(Offset, u64)> {
+        self.0.lock().remove(&(key, offset))
+    }
+
+    fn remember(&self, key: PartitionKey, offset: Offset, segment: Offset, position: u64) {
+        let mut cursors = self.0.lock();
+        if cursors.len() >= CURSORS_MAX {
+            cursors.clear();
+        }
+        cursors.insert((key, offset), (segment, position));
+    }
+
+    pub(super) fn forget(&self) {
+        self.0.lock().clear();
+    }
+}
+
+/// A batch found in a segment.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    header: BatchHeader,
+    position: u64,
+}
+
+/// One segment of a partition, to be read.
+#[derive(Debug)]
+struct Reader<'a> {
+    store: &'a KafkaDirectories,
+    dir: &'a Path,
+    segment: Segment,
+}
+
+impl KafkaDirectories {
+    pub(super) async fn read_batches(
+        &self,
+        key: PartitionKey,
+        from: ReadFrom,
+        bytes_max: usize,
+    ) -> Result<RecordChunks, SegmentError> {
+        let start = match from {
+            ReadFrom::Offset(offset) | ReadFrom::Timestamp { from: offset, .. } => offset,
+        };
+        let (dir, segments) = {
+            let partitions = self.partitions.lock();
+            let Some(files) = partitions.get(&key) else { return Ok(RecordChunks::new()) };
+            let first = files.segments.partition_point(|segment| segment.next <= start);
+            (files.dir(), files.segments[first..].to_vec())
+        };
+        for segment in segments {
+            let reader = Reader { store: self, dir: &dir, segment };
+            let found = match from {
+                ReadFrom::Offset(offset) => reader.find(key, offset).await?,
+                ReadFrom::Timestamp { from, timestamp } => reader.find_timestamp(from, timestamp).await?,
+            };
+            let Some(found) = found else { continue };
+            let (bytes, next, position) = reader.whole_batches(found, bytes_max).await?;
+            self.cursors.remember(key, next, reader.segment.base, position);
+            return Ok(RecordChunks::from_iter([bytes]));
+        }
+        Ok(RecordChunks::new())
+    }
+}
+
+impl Reader<'_> {
+    fn path(&self, file: SegmentFile) -> PathBuf {
+        file.path(self.dir, self.segment.base)
+    }
+
+    fn damaged(&self, position: u64, reason: impl ToString) -> SegmentError {
+        SegmentError::Damaged { file: self.path(SegmentFile::Log), position, reason: reason.to_string() }
+    }
+
+    /// Bytes of the log from `position`, at most `length` and none beyond what is settled.
+    async fn log(&self, position: u64, length: usize) -> Result<Bytes, SegmentError> {
+        let left = usize::try_from(self.segment.log_bytes.saturating_sub(position)).unwrap_or(usize::MAX);
+        Ok(self.store.disk.read(self.path(SegmentFile::Log), position, length.min(left)).await?)
+    }
+
+    /// The batch that contains `offset`, or the first one after it.
+    async fn find(&self, key: PartitionKey, offset: Offset) -> Result<Option<Found>, SegmentError> {
+        let cursor = self.store.cursors.take(key, offset).filter(|(base, _)| *base == self.segment.base);
+        let guess = match cursor {
+            Some((_, position)) => position,
+            None => self.index_floor(offset).await?,
+        };
+        let wanted = |header: &BatchHeader| header.last_offset() >= offset;
+        self.scan_guessed(guess, offset, wanted).await
+    }
+
+    /// The first batch, not before `from`, whose max timestamp is `timestamp` or later.
+    async fn find_timestamp(&self, from: Offset, timestamp: TimestampMs) -> Result<Option<Found>, SegmentError> {
+        if self.segment.max_timestamp < timestamp {
+            return Ok(None);
+        }
+        let earlier = self.time_index_floor(timestamp).await?.unwrap_or(self.segment.base);
+        let start = from.max(earlier);
+        let guess = self.index_floor(start).await?;
+        let wanted = |header: &BatchHeader| header.last_offset() >= from && header.max_timestamp >= timestamp;
+        self.scan_guessed(guess, start, wanted).await
+    }
+
+    /// Scans from a guessed position that should lie at or before the batch with `target`; from the start when it does not.
+    async fn scan_guessed(
+        &self,
+        guess: u64,
+        target: Offset,
+        wanted: impl Fn(&BatchHeader) -> bool,
+    ) -> Result<Option<Found>, SegmentError> {
+        if guess > 0 {
+            let head = self.log(guess, HEADER_BYTES).await?;
+            // The batch at the guess must lie in the segment and end before the target or hold it: then none was missed.
+            let right = BatchHeader::read(&head)
+                .is_ok_and(|header| header.base_offset <= target && header.base_offset >= self.segment.base);
+            if right {
+                return self.scan(guess, NEAR_BYTES, wanted).await;
+            }
+            tracing::warn!(dir = ?self.dir, segment = %self.segment.base, "an index entry names no batch: scanning");
+        }
+        self.scan(0, FAR_BYTES, wanted).await
+    }
+
+    /// The first wanted batch at or after `position`.
+    async fn scan(
+        &self,
+        position: u64,
+        window: usize,
+        wanted: impl Fn(&BatchHeader) -> bool,
+    ) -> Result<Option<Found>, SegmentError> {
+        let mut position = position;
+        while position < self.segment.log_bytes {
+            let window = self.log(position, window).await?;
+            let mut at = 0;
+            while at + HEADER_BYTES <= window.len() {
+                let place = position + at as u64;
+                let header = BatchHeader::read(&window[at..]).map_err(|error| self.damaged(place, error))?;
+                if wanted(&header) {
+                    return Ok(Some(Found { header, position: place }));
+                }
+                at = at.saturating_add(header.size_bytes());
+            }
+            if at == 0 {
+                return Err(self.damaged(position, "the file ends inside a batch"));
+            }
+            position += at as u64;
+        }
+        Ok(None)
+    }
+
+    /// Whole batches from `found` on; with them the offset and position after them.
+    async fn whole_batches(&self, found: Found, bytes_max: usize) -> Result<(Bytes, Offset, u64), SegmentError> {
+        let first = found.header.size_bytes();
+        let bytes = self.log(found.position, bytes_max.max(first)).await?;
+        if bytes.len() < first {
+            return Err(self.damaged(found.position, "the file ends inside a batch"));
+        }
+        let mut end = first;
+        let mut next = found.header.next_offset();
+        while let Some(rest) = bytes.get(end..).filter(|rest| rest.len() >= HEADER_BYTES) {
+            let place = found.position + end as u64;
+            let header = BatchHeader::read(rest).map_err(|error| self.damaged(place, error))?;
+            if header.size_bytes() > rest.len() {
+                break;
+            }
+            end += header.size_bytes();
+            next = header.next_offset();
+        }
+        Ok((bytes.slice(..end), next, found.position + end as u64))
+    }
+
+    /// Position of the last indexed batch that ends at or before `offset`; 0 when there is none.
+    async fn index_floor(&self, offset: Offset) -> Result<u64, SegmentError> {
+        let entries = self.hint(SegmentFile::Index, self.segment.index_bytes).await?;
+        let relative = u32::try_from(offset.since(self.segment.base)).unwrap_or_default();
+        let floor =
+            partition_point(&entries, INDEX_ENTRY_BYTES, |entry| IndexEntry::decode(entry).relative_offset <= relative);
+        Ok(floor.map_or(0, |entry| u64::from(IndexEntry::decode(entry).position)))
+    }
+
+    /// The largest indexed offset up to which all records are earlier than `timestamp`. The entry is believed only when
+    /// the batch that it names has that end and timestamp.
+    async fn time_index_floor(&self, timestamp: TimestampMs) -> Result<Option<Offset>, SegmentError> {
+        let entries = self.hint(SegmentFile::TimeIndex, self.segment.time_index_bytes).await?;
+        let floor = partition_point(&entries, TIME_INDEX_ENTRY_BYTES, |entry| {
+            TimeIndexEntry::decode(entry).timestamp < timestamp
+        });
+        let Some(entry) = floor.map(TimeIndexEntry::decode) else { return Ok(None) };
+        let offset = self.segment.base.plus(i64::from(entry.relative_offset));
+        let guess = self.index_floor(offset).await?;
+        let found = self.scan_guessed(guess, offset, |header| header.last_offset() >= offset).await?;
+        let right = found
+            .is_some_and(|found| found.header.last_offset() == offset && found.header.max_timestamp == entry.timestamp);
+        Ok(right.then_some(offset))
+    }
+
+    /// An index file as far as it was written; one that is missing says nothing.
+    async fn hint(&self, file: SegmentFile, bytes: u64) -> Result<Bytes, SegmentError> {
+        if bytes == 0 {
+            return Ok(Bytes::new());
+        }
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        match self.store.disk.read(self.path(file), 0, bytes).await {
+            Ok(bytes) => Ok(bytes),
+            Err(error) if error.kind == DiskErrorKind::NotFound => Ok(Bytes::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The last of the sorted entries for which `below` holds.
+fn partition_point(entries: &[u8], entry_bytes: usize, below: impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
+    let entry = |at: usize| &entries[at * entry_bytes..(at + 1) * entry_bytes];
+    let (mut low, mut high) = (0, entries.len() / entry_bytes);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if below(entry(middle)) { low = middle + 1 } else { high = middle }
+    }
+    low.checked_sub(1).map(entry)
+}

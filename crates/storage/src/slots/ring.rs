@@ -1,0 +1,246 @@
+//! Slots in recycled files of one directory: the lane's home on a disk.
+//!
+//! Slots lie one after the other, each on a `BLOCK_BYTES` boundary and wholly in one file. A file is used again when all
+//! its slots are released, so a block with acknowledged bytes is never rewritten. Files after the first are written with
+//! zeros ahead of need: a synced write then changes no metadata. Stale slots carry another lane id.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, ready};
+use parking_lot::Mutex;
+
+use super::{PresentSlot, Put, SlotId, SlotLimits, SlotStore};
+use crate::disk::{AlignedBuffer, BLOCK_BYTES, Disk, DiskError, DiskOp, WriteSync};
+use crate::lane::slot::{HEADER_BYTES, decode_header};
+
+/// Directory of the files below the disk's root.
+pub const RING_DIR: &str = "lane";
+const EXTENSION: &str = ".slots";
+/// Files that are kept for use when all their slots are released; more are removed.
+const FREE_FILES_MAX: usize = 4;
+/// Bytes read at a time when slots are looked for.
+const SCAN_BYTES: usize = 1 << 20;
+
+type Prepared = Shared<BoxFuture<'static, Result<(), DiskError>>>;
+
+/// A ring of slot files.
+pub struct FileRing {
+    disk: Arc<dyn Disk>,
+    file_bytes: u64,
+    limits: SlotLimits,
+    state: Mutex<RingState>,
+}
+
+impl fmt::Debug for FileRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.lock();
+        f.debug_struct("FileRing").field("files", &state.files.len()).field("slots", &state.slots.len()).finish()
+    }
+}
+
+/// Where a slot lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    file: u64,
+    at: u64,
+    bytes: u64,
+}
+
+struct RingFile {
+    bytes: u64,
+    /// Ready when the file exists with its length, durably named.
+    prepared: Prepared,
+}
+
+#[derive(Default)]
+struct RingState {
+    files: BTreeMap<u64, RingFile>,
+    slots: BTreeMap<SlotId, Place>,
+    /// The file that is being filled and the position of the next slot.
+    current: Option<(u64, u64)>,
+    free: Vec<u64>,
+    next_file: u64,
+}
+
+impl FileRing {
+    /// Opens the ring; with `scan`, looks for the slots that its files hold, else takes all files as free.
+    /// `file_bytes` is the length of new files.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub async fn open(disk: Arc<dyn Disk>, file_bytes: u64, limits: SlotLimits, scan: bool) -> Result<Self, DiskError> {
+        disk.perform(DiskOp::CreateDir(RING_DIR.into())).await?;
+        disk.perform(DiskOp::SyncDir(PathBuf::new())).await?;
+        let mut state = RingState::default();
+        for entry in disk.list(RING_DIR.into()).await? {
+            let Some(number) = entry.name.strip_suffix(EXTENSION).and_then(|name| name.parse::<u64>().ok()) else {
+                continue;
+            };
+            let bytes = disk.length(path_of(number)).await?.unwrap_or_default();
+            state.next_file = state.next_file.max(number + 1);
+            state.files.insert(number, RingFile { bytes, prepared: ready(Ok(())).boxed().shared() });
+            let found = if scan { scan_file(disk.as_ref(), number, bytes).await? } else { Vec::new() };
+            if found.is_empty() {
+                state.free.push(number);
+            }
+            state.slots.extend(found);
+        }
+        Ok(Self { disk, file_bytes: file_bytes.next_multiple_of(BLOCK_BYTES as u64), limits, state: Mutex::new(state) })
+    }
+
+    /// Gives a slot its place, the same again for the same slot, and what must be ready before it is written.
+    fn place(&self, id: SlotId, bytes: u64) -> (Place, Prepared) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        if let Some(place) = state.slots.get(&id).copied().filter(|place| place.bytes == bytes) {
+            return (place, self.prepared(state, place.file));
+        }
+        let room = state.current.filter(|(file, at)| state.files[file].bytes - at >= bytes);
+        let (file, at) = room.unwrap_or_else(|| (self.take_file(state, bytes), 0));
+        let place = Place { file, at, bytes };
+        state.current = Some((file, at + bytes));
+        state.slots.insert(id, place);
+        let prepared = self.prepared(state, file);
+        if state.free.is_empty() && at + bytes > state.files[&file].bytes / 2 {
+            let spare = self.new_file(state, self.file_bytes, true);
+            state.free.push(spare);
+        }
+        (place, prepared)
+    }
+
+    /// A free file with room for `bytes`, or a new one.
+    fn take_file(&self, state: &mut RingState, bytes: u64) -> u64 {
+        if let Some(at) = state.free.iter().position(|file| state.files[file].bytes >= bytes) {
+            return state.free.remove(at);
+        }
+        self.new_file(state, self.file_bytes.max(bytes), false)
+    }
+
+    /// Makes a file; `zeroed` ones are written ahead of need. The work starts now.
+    fn new_file(&self, state: &mut RingState, bytes: u64, zeroed: bool) -> u64 {
+        let number = state.next_file;
+        state.next_file += 1;
+        let prepared = self.prepare(number, bytes, zeroed);
+        state.files.insert(number, RingFile { bytes, prepared });
+        number
+    }
+
+    fn prepare(&self, number: u64, bytes: u64, zeroed: bool) -> Prepared {
+        let file = path_of(number);
+        let first = if zeroed {
+            let piece = AlignedBuffer::zeroed(usize::try_from(bytes.min(1 << 20)).unwrap_or(BLOCK_BYTES)).freeze();
+            let pieces = (0..bytes.div_ceil(piece.len() as u64)).map(|number| {
+                let left = bytes - number * piece.len() as u64;
+                piece.slice(..piece.len().min(usize::try_from(left).unwrap_or(usize::MAX)))
+            });
+            DiskOp::Write { file: file.clone(), at: 0, data: pieces.collect(), sync: WriteSync::Durable }
+        } else {
+            DiskOp::SetLength { file: file.clone(), length: bytes }
+        };
+        let first = self.disk.submit(first);
+        let disk = Arc::clone(&self.disk);
+        let rest = async move {
+            first.await?;
+            disk.perform(DiskOp::SyncFile(file)).await?;
+            disk.perform(DiskOp::SyncDir(RING_DIR.into())).await
+        };
+        rest.boxed().shared()
+    }
+
+    /// What the file's slots wait for; a preparation that failed is tried anew.
+    fn prepared(&self, state: &mut RingState, number: u64) -> Prepared {
+        let file = state.files.get_mut(&number).expect("places name files that exist");
+        if matches!(file.prepared.peek(), Some(Err(_))) {
+            file.prepared = self.prepare(number, file.bytes, false);
+        }
+        file.prepared.clone()
+    }
+}
+
+fn path_of(number: u64) -> PathBuf {
+    Path::new(RING_DIR).join(format!("{number:08}{EXTENSION}"))
+}
+
+/// Whole headers on block boundaries, read from the device.
+async fn scan_file(disk: &dyn Disk, number: u64, bytes: u64) -> Result<Vec<(SlotId, Place)>, DiskError> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while from < bytes {
+        let piece = disk.read_direct(path_of(number), from, SCAN_BYTES).await?;
+        for (block, content) in piece.chunks(BLOCK_BYTES).enumerate() {
+            let at = from + (block * BLOCK_BYTES) as u64;
+            if let Ok(header) = content.get(..HEADER_BYTES).map_or(decode_header(&[]), decode_header) {
+                let id = SlotId { lane: header.lane, sequence: header.sequence };
+                found.push((id, Place { file: number, at, bytes: u64::from(header.slot_bytes) }));
+            }
+        }
+        from += SCAN_BYTES as u64;
+    }
+    Ok(found)
+}
+
+impl SlotStore for FileRing {
+    fn put(&self, id: SlotId, bytes: Bytes) -> BoxFuture<'_, Result<Put, DiskError>> {
+        assert!(bytes.len().is_multiple_of(BLOCK_BYTES), "slots are whole blocks");
+        let (place, prepared) = self.place(id, bytes.len() as u64);
+        Box::pin(async move {
+            prepared.await?;
+            let (file, at) = (path_of(place.file), place.at);
+            let write = DiskOp::Write { file, at, data: vec![bytes], sync: WriteSync::Durable };
+            self.disk.perform(write).await?;
+            Ok(Put::Stored)
+        })
+    }
+
+    fn get(&self, id: SlotId) -> BoxFuture<'_, Result<Option<Bytes>, DiskError>> {
+        let place = self.state.lock().slots.get(&id).copied();
+        Box::pin(async move {
+            let Some(place) = place else { return Ok(None) };
+            let length = usize::try_from(place.bytes).unwrap_or(usize::MAX);
+            self.disk.read_direct(path_of(place.file), place.at, length).await.map(Some)
+        })
+    }
+
+    fn present(&self, from: SlotId) -> BoxFuture<'_, Result<Vec<PresentSlot>, DiskError>> {
+        let state = self.state.lock();
+        let present = state.slots.range(from..).map(|(id, place)| PresentSlot { id: *id, bytes: place.bytes });
+        ready(Ok(present.collect())).boxed()
+    }
+
+    fn release(&self, below: SlotId) -> BoxFuture<'_, Result<(), DiskError>> {
+        let mut surplus = Vec::new();
+        {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            state.slots = state.slots.split_off(&below);
+            let current = state.current.map(|(file, _)| file);
+            let used: Vec<u64> = state.slots.values().map(|place| place.file).chain(current).collect();
+            for number in state.files.keys() {
+                if !used.contains(number) && !state.free.contains(number) {
+                    state.free.push(*number);
+                }
+            }
+            while state.free.len() > FREE_FILES_MAX {
+                surplus.extend(state.free.pop());
+            }
+            for number in &surplus {
+                state.files.remove(number);
+            }
+        }
+        Box::pin(async move {
+            for number in surplus {
+                self.disk.perform(DiskOp::RemoveFile(path_of(number))).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn limits(&self) -> SlotLimits {
+        self.limits
+    }
+}
