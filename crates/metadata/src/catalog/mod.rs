@@ -97,9 +97,14 @@ impl Catalog {
                     Err(WatchError::Closed) => return Ok(()),
                 }
             }
-            let _operation = self.operation.lock().await;
-            self.reload().await?;
+            self.catch_up().await?;
         }
+    }
+
+    /// Shows what is in the store now.
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        let _operation = self.operation.lock().await;
+        self.reload().await.map(|_| ())
     }
 
     /// Plans against the newest image, writes the plan, and shows the image after it. A plan whose write is empty

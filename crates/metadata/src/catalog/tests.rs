@@ -50,4 +50,6 @@ async fn refusal(catalog: &Catalog, topic: NewTopic) -> String {
 }
 
 mod alter;
+mod model;
+mod opening;
 mod topics;

@@ -63,6 +63,14 @@ impl EmbeddedStore {
         Self::serve(file).map_err(|source| OpenStoreError::Io { path: path.to_owned(), source })
     }
 
+    /// Opens a store on a disk of the caller's making, which is how tests make disks fail.
+    #[cfg(test)]
+    pub(crate) fn open_with(open_database: file::OpenDatabase) -> Result<Self, OpenStoreError> {
+        let path = Path::new("(test)");
+        let file = StoreFile::open_with(path, open_database)?;
+        Self::serve(file).map_err(|source| OpenStoreError::Io { path: path.to_owned(), source })
+    }
+
     fn serve(file: StoreFile) -> Result<Self, std::io::Error> {
         let history = Arc::new(History::starting_at(file.revision()));
         let ended = Arc::new(Mutex::new(Vec::new()));
@@ -125,3 +133,6 @@ impl MetadataStore for EmbeddedStore {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,13 +39,11 @@ pub(super) struct StoreFile {
 impl StoreFile {
     /// Opens the file at `path`, or makes it.
     pub(super) fn open(path: &Path) -> Result<Self, OpenStoreError> {
-        let made = !path.exists();
-        let place = path.to_owned();
-        let file = Self::open_with(path, Box::new(move |builder| builder.create(&place)))?;
-        if made {
-            sync_directory_of(path).map_err(|source| OpenStoreError::Io { path: path.to_owned(), source })?;
+        if !path.exists() {
+            make(path)?;
         }
-        Ok(file)
+        let place = path.to_owned();
+        Self::open_with(path, Box::new(move |builder| builder.open(&place)))
     }
 
     /// Opens what `open_database` opens; `path` is for messages.
@@ -245,7 +243,7 @@ impl Stored {
 }
 
 /// The bytes of an entry.
-fn encode(revision: Revision, lease: Option<LeaseId>, value: &[u8]) -> Vec<u8> {
+pub(super) fn encode(revision: Revision, lease: Option<LeaseId>, value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(ENTRY_HEAD_BYTES + value.len());
     bytes.extend(revision.0.to_be_bytes());
     bytes.extend(lease.map_or(0, |lease| lease.0).to_be_bytes());
@@ -305,6 +303,36 @@ fn apply(
         }
     }
     Ok(Ok(*last))
+}
+
+/// Makes a new file under another name and gives it its own once it is whole and durable, so that a crash on the way
+/// leaves nothing that looks like a damaged store. Of two processes that do this at once, one wins.
+fn make(path: &Path) -> Result<(), OpenStoreError> {
+    let io = |source| OpenStoreError::Io { path: path.to_owned(), source };
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    let open_draft = || {
+        let place = draft.clone();
+        StoreFile::open_with(path, Box::new(move |builder| builder.create(&place)))
+    };
+    let file = match open_draft() {
+        Err(OpenStoreError::Damaged { .. }) => {
+            std::fs::remove_file(&draft).map_err(io)?;
+            open_draft()?
+        }
+        opened => opened?,
+    };
+    match std::fs::hard_link(&draft, path) {
+        // No hard links here: then the weaker way, without a winner.
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            std::fs::rename(&draft, path).map_err(io)?;
+        }
+        _ => std::fs::remove_file(&draft).map_err(io)?,
+    }
+    sync_directory_of(path).map_err(io)?;
+    drop(file);
+    Ok(())
 }
 
 /// Makes the file's name durable. Elsewhere than on Unix a directory cannot be synced, nor need it be.
