@@ -1,6 +1,9 @@
 //! What the chores know of the checkout: its root, its files, its packages.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -8,6 +11,11 @@ use serde_json::Value;
 /// The root of the checkout that this binary was built from.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root of the workspace")
+}
+
+/// The build folder, `CARGO_TARGET_DIR` honoured.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// `cargo`, the one that started us, in the root of the checkout.

@@ -1,0 +1,114 @@
+//! Kafka's command-line tools: same options, same stdout, same exit codes as Apache Kafka's scripts; on stderr the same
+//! sentences without Java's class names and traces.
+//!
+//! Started under a script's name (`kafka-topics.sh`, by a link) the binary is that tool; `millstream topics` is the
+//! same. A tool is an entry of [`TOOLS`]: a table of options and a function. It reaches a cluster through
+//! millstream-client only, so it serves any Kafka.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use options::{Line, OptionError, OptionSpec};
+
+mod options;
+mod properties;
+mod usage;
+
+/// The release of Apache Kafka whose tools these equal: what `--version` prints, because scripts compare it.
+const KAFKA_VERSION: &str = "4.3.1";
+
+/// One tool.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    /// As in `millstream topics`.
+    pub(crate) command: &'static str,
+    /// Kafka's script without `.sh`.
+    pub(crate) script: &'static str,
+    /// What stands above its table of options.
+    pub(crate) about: &'static str,
+    options: &'static [OptionSpec],
+    /// What becomes of a line that cannot be read; the scripts differ.
+    unreadable: fn(String) -> Failure,
+    run: fn(&Line, &mut Streams<'_>) -> Result<(), Failure>,
+}
+
+/// Every tool there is.
+pub(crate) static TOOLS: [Tool; 0] = [];
+
+/// Where a tool writes, so that a test can look at it.
+pub(crate) struct Streams<'a> {
+    pub(crate) out: &'a mut dyn Write,
+    pub(crate) err: &'a mut dyn Write,
+}
+
+/// Why a tool ends with exit code 1.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The line is wrong: this sentence, then the table of options, on stderr.
+    Usage(String),
+    /// This sentence on stderr.
+    Message(String),
+    /// The tool has said why.
+    Said,
+    /// Nobody reads what we write.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// A value that is missing, doubled or of the wrong type is noticed while the tool runs; Kafka's tools then print the
+/// sentence alone.
+impl From<OptionError> for Failure {
+    fn from(error: OptionError) -> Self {
+        Self::Message(error.to_string())
+    }
+}
+
+/// The tool whose script's name this process was started under.
+pub(crate) fn started_as(program: &Path) -> Option<&'static Tool> {
+    let name = program.file_name()?.to_str()?;
+    let name = name.strip_suffix(".sh").unwrap_or(name);
+    TOOLS.iter().find(|tool| tool.script == name)
+}
+
+/// The tool of this command's name.
+pub(crate) fn by_command(command: &str) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.command == command)
+}
+
+/// Runs a tool with what stands behind its name on the command line.
+pub(crate) fn run(tool: &'static Tool, words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words = words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr());
+    let code = answer(tool, words, &mut Streams { out: &mut out, err: &mut err });
+    ExitCode::from(code)
+}
+
+/// Reads the line, runs the tool, says what went wrong; the exit code.
+fn answer(tool: &'static Tool, words: Vec<String>, streams: &mut Streams<'_>) -> u8 {
+    let done = match Line::read(tool.options, words) {
+        Err(error) => Err((tool.unreadable)(error.to_string())),
+        Ok(line) if line.words.is_empty() || line.has("help") => Err(Failure::Usage(tool.about.to_owned())),
+        Ok(line) if line.has("version") => writeln!(streams.out, "{KAFKA_VERSION}").map_err(Failure::Output),
+        Ok(line) => (tool.run)(&line, streams),
+    };
+    let done = done.and_then(|()| streams.out.flush().map_err(Failure::Output));
+    let Err(failure) = done else { return 0 };
+    // When stderr is gone too there is nobody left to tell.
+    let _ = streams.out.flush();
+    let _ = match failure {
+        Failure::Usage(message) => write!(streams.err, "{message}\n{}", usage::render(tool.options)),
+        Failure::Message(message) => writeln!(streams.err, "{message}"),
+        Failure::Output(error) if error.kind() != io::ErrorKind::BrokenPipe => writeln!(streams.err, "{error}"),
+        Failure::Output(_) | Failure::Said => Ok(()),
+    };
+    1
+}

@@ -1,0 +1,105 @@
+//! `cargo xtask test`: README's test command. Rust's own tests first, then other people's Kafka clients.
+//!
+//! The clients are programs in tests/clients; each prints a line per claim. They run against a `millstream broker` that
+//! this chore starts on a free port, or against Apache Kafka itself (`--against kafka`), which proves the programs.
+//! A client whose toolchain is missing is named loudly; with CI=true that is a failure. The last line sums up everything.
+
+use std::process::Stdio;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+
+use self::{cluster::Cluster, suite::Suite, tally::Tally};
+use crate::workspace;
+
+mod cluster;
+mod suite;
+mod tally;
+
+/// What to run; everything by default.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run only this part: `rust`, `clients` or the name of one client; may be repeated.
+    #[arg(long, value_name = "PART")]
+    only: Vec<String>,
+    /// The cluster that the clients are run against.
+    #[arg(long, value_enum, default_value_t = Against::Millstream)]
+    against: Against,
+    /// A cluster that runs already, instead of one started here.
+    #[arg(long, value_name = "HOST:PORT")]
+    bootstrap: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
+enum Against {
+    /// This checkout's broker.
+    Millstream,
+    /// Apache Kafka, brought through Maven.
+    Kafka,
+}
+
+impl Args {
+    fn wants(&self, part: &str, group: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == part || only == group)
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let suites: Vec<&Suite> = suite::SUITES.iter().filter(|suite| args.wants(suite.name, "clients")).collect();
+    let rust = args.wants("rust", "rust");
+    ensure!(rust || !suites.is_empty(), "nothing to run: there are rust, clients and {}", suite::names());
+    let mut tally = Tally::default();
+    if rust {
+        tally += rust_tests()?;
+    }
+    if !suites.is_empty() {
+        tally += clients(args, &suites)?;
+    }
+    println!("\n{tally}");
+    ensure!(tally.failed == 0, "{} failed", tally.failed);
+    Ok(())
+}
+
+/// `cargo test` of the whole workspace; its output passes through.
+fn rust_tests() -> Result<Tally> {
+    let mut command = workspace::cargo();
+    command.args(["test", "--workspace", "--no-fail-fast"]).stdout(Stdio::piped());
+    let mut tally = Tally::default();
+    let ended = tally::follow(&mut command, |line| tally += Tally::of_cargo_test(line))?;
+    if !ended.success() && tally.failed == 0 {
+        // It did not compile, or a test process died: that is one failure, whatever was counted.
+        println!("cargo test ended with {ended}");
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
+
+fn clients(args: &Args, suites: &[&Suite]) -> Result<Tally> {
+    let must_run = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    let mut tally = Tally::default();
+    let mut ready = Vec::new();
+    for suite in suites {
+        match suite.prepare() {
+            Ok(environment) => ready.push((suite, environment)),
+            Err(why) => {
+                println!("\n!! {} NOT RUN: {why:#}", suite.name);
+                tally.miss(must_run);
+            }
+        }
+    }
+    if ready.is_empty() {
+        return Ok(tally);
+    }
+    for (suite, environment) in ready {
+        // A cluster of its own for each suite, so that none depends on what another left behind.
+        let cluster = match &args.bootstrap {
+            Some(address) => Cluster::running(address),
+            None if args.against == Against::Kafka => Cluster::start_kafka()?,
+            None => Cluster::start_millstream()?,
+        };
+        println!("\n== {} against {}", suite.name, cluster.bootstrap);
+        tally += suite.run(&cluster, &environment)?;
+        tally += cluster.stop()?;
+    }
+    Ok(tally)
+}

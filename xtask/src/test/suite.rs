@@ -1,0 +1,171 @@
+//! The clients: what each needs on the machine, how it is brought, how its program is started.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{
+    cluster::Cluster,
+    tally::{Tally, follow},
+};
+use crate::workspace;
+
+/// One program in tests/clients that drives somebody's Kafka client.
+pub(super) struct Suite {
+    pub(super) name: &'static str,
+    /// Programs that must be on the PATH.
+    needs: &'static [&'static str],
+    brought: Brought,
+    /// Relative to tests/clients; `{venv}` and `{libs}` stand for what was brought.
+    program: &'static [&'static str],
+}
+
+/// What is fetched through an ordinary package client, once, into the build folder.
+enum Brought {
+    Nothing,
+    /// The jars of a pom, through Maven.
+    Jars(&'static str),
+    /// The packages of a requirements file, through pip into a venv.
+    Python(&'static str),
+}
+
+pub(super) static SUITES: [Suite; 5] = [
+    Suite { name: "kcat", needs: &["bash", "kcat"], brought: Brought::Nothing, program: &["bash", "kcat.bash"] },
+    Suite {
+        name: "kafka-tools",
+        needs: &["bash", "java", "mvn"],
+        brought: Brought::Jars("kafka/tools.pom.xml"),
+        program: &["bash", "kafka/tools.bash"],
+    },
+    Suite {
+        name: "java",
+        needs: &["javac", "mvn"],
+        brought: Brought::Jars("kafka/tools.pom.xml"),
+        program: &["java", "-Xmx256M", "-cp", "{libs}/*", "java/Clients.java"],
+    },
+    Suite {
+        name: "kafka-python",
+        needs: &["python3"],
+        brought: Brought::Python("python/kafka-python.txt"),
+        program: &["{venv}/bin/python", "python/kafka_python.py"],
+    },
+    Suite {
+        name: "confluent-kafka",
+        needs: &["python3"],
+        brought: Brought::Python("python/confluent-kafka.txt"),
+        program: &["{venv}/bin/python", "python/confluent_kafka_client.py"],
+    },
+];
+
+/// The suites' names, for a message.
+pub(super) fn names() -> String {
+    SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ")
+}
+
+impl Suite {
+    /// Looks for what is needed and brings the rest; the folder of what was brought. Fails with what is missing.
+    pub(super) fn prepare(&self) -> Result<PathBuf> {
+        for need in self.needs {
+            ensure!(on_path(need), "`{need}` is not installed (on Debian: {})", debian_package(need));
+        }
+        match self.brought {
+            Brought::Nothing => Ok(PathBuf::new()),
+            Brought::Jars(pom) => jars(pom),
+            Brought::Python(requirements) => venv(requirements),
+        }
+    }
+
+    /// Runs the program against the cluster and counts its claims.
+    pub(super) fn run(&self, cluster: &Cluster, brought: &Path) -> Result<Tally> {
+        let work = workspace::target().join("clients").join(format!("{}.work", self.name));
+        let _ = fs::remove_dir_all(&work);
+        fs::create_dir_all(&work)?;
+        let place = |word: &&str| {
+            let brought = brought.to_str().expect("the build folder's path is UTF-8");
+            word.replace("{libs}", brought).replace("{venv}", brought)
+        };
+        let words: Vec<String> = self.program.iter().map(place).collect();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).current_dir(clients()).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.env("BOOTSTRAP", &cluster.bootstrap).env("WORK", &work).env("KAFKA_LIBS", brought);
+        let mut tally = Tally::default();
+        let ended = follow(&mut command, |line| tally += Tally::of_claim(line))?;
+        if !ended.success() || tally == Tally::default() {
+            println!("not ok - {} runs to its end ({ended})", self.name);
+            tally.failed += 1;
+        }
+        if tally.failed == 0 {
+            fs::remove_dir_all(&work)?;
+        }
+        Ok(tally)
+    }
+}
+
+fn clients() -> PathBuf {
+    workspace::root().join("tests/clients")
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn debian_package(program: &str) -> &str {
+    match program {
+        "java" | "javac" => "default-jdk-headless",
+        "mvn" => "maven",
+        "python3" => "python3-venv",
+        other => other,
+    }
+}
+
+/// The jars that a pom names, copied once per content of the pom.
+pub(super) fn jars(pom: &str) -> Result<PathBuf> {
+    let pom = clients().join(pom);
+    let name = pom.file_name().and_then(|name| name.to_str()).context("a pom has a name")?.replace(".pom.xml", "");
+    bring(&format!("kafka-{name}"), &pom, |folder| {
+        let mut maven = Command::new("mvn");
+        maven.args(["-q", "-B", "-ntp", "--color=never", "-f"]).arg(&pom);
+        maven.arg("dependency:copy-dependencies").arg(format!("-DoutputDirectory={}", folder.display()));
+        succeed(&mut maven)
+    })
+}
+
+fn venv(requirements: &str) -> Result<PathBuf> {
+    let requirements = clients().join(requirements);
+    let name = requirements.file_stem().and_then(|name| name.to_str()).context("a requirements file has a name")?;
+    bring(name, &requirements, |folder| {
+        succeed(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        let mut pip = Command::new(folder.join("bin/pip"));
+        pip.args(["install", "-q", "--disable-pip-version-check", "-r"]).arg(&requirements);
+        succeed(&mut pip)
+    })
+}
+
+/// Fills target/clients/NAME by `fill`, unless it was filled from the same `source` before.
+fn bring(name: &str, source: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let folder = workspace::target().join("clients").join(name);
+    let filled_from = folder.join(".filled-from");
+    let wanted = fs::read(source).with_context(|| format!("reading {}", source.display()))?;
+    if fs::read(&filled_from).is_ok_and(|filled| filled == wanted) {
+        return Ok(folder);
+    }
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder)?;
+    println!("bringing {name} for {}", source.display());
+    fill(&folder)?;
+    fs::write(filled_from, wanted)?;
+    Ok(folder)
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("starting {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}
