@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 /// `--log-level` and `--log-format`, understood by every command.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 pub(crate) struct Options {
     /// What to log: error, warn, info, debug, trace, off, or a filter such as `info,millstream_broker=debug`.
     /// Default: info for what keeps running, warn for what answers and ends.
@@ -17,9 +17,10 @@ pub(crate) struct Options {
     log_format: Format,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// One line of text for a human.
+    #[default]
     Text,
     /// One JSON object a line.
     Json,

@@ -1,6 +1,7 @@
 //! The binary `millstream`: reads the command line, sets up logs, and hands over to one command.
 //!
-//! stdout carries what was asked for and nothing else; logs and complaints go to stderr.
+//! Started under the name of one of Kafka's scripts it is that tool. stdout carries what was asked for and nothing else;
+//! logs and complaints go to stderr.
 
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use clap::Parser;
 
 mod commands;
 mod logs;
+mod tools;
 
 /// Small, short-lived allocations from many connections are what this process does; mimalloc is quicker at it than
 /// the system's allocator and gives memory back, which keeps the idle footprint small.
@@ -15,6 +17,12 @@ mod logs;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    if let Some(tool) = tools::started_as(program.as_ref()) {
+        logs::init(&logs::Options::default(), commands::QUIET);
+        return tools::run(tool, words);
+    }
     match commands::run(commands::CommandLine::parse()) {
         Ok(code) => code,
         Err(error) => {

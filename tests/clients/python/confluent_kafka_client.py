@@ -1,5 +1,6 @@
 """confluent-kafka: librdkafka as Python programs use it, newer than the one in kcat."""
 
+import time
 import uuid
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -23,7 +24,8 @@ def consumer(group, **settings):
 
 def take(reader, count):
     records = []
-    for _ in range(60):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         record = reader.poll(1.0)
         if record is None:
             continue

@@ -3,12 +3,14 @@
 //!
 //! A command builds the runtime it needs itself: the broker wants one thread per core, a tool wants one.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::logs;
+use crate::{logs, tools};
+
+mod install_tools;
 
 /// An event-streaming platform that speaks Apache Kafka.
 #[derive(Parser, Debug)]
@@ -21,16 +23,58 @@ pub(crate) struct CommandLine {
 }
 
 #[derive(Subcommand, Debug)]
-enum Command {}
+enum Command {
+    /// Create, alter, delete, list and describe topics (kafka-topics).
+    #[command(disable_help_flag = true)]
+    Topics(ToolArgs),
+    /// List, describe and delete consumer groups, and set their offsets (kafka-consumer-groups).
+    #[command(disable_help_flag = true)]
+    ConsumerGroups(ToolArgs),
+    /// Show and change configs of topics, brokers and groups (kafka-configs).
+    #[command(disable_help_flag = true)]
+    Configs(ToolArgs),
+    /// Print offsets of partitions (kafka-get-offsets).
+    #[command(disable_help_flag = true)]
+    GetOffsets(ToolArgs),
+    /// Show which versions of which APIs the brokers serve (kafka-broker-api-versions).
+    #[command(disable_help_flag = true)]
+    BrokerApiVersions(ToolArgs),
+    /// Make links under the names of Kafka's scripts, each of which is that tool.
+    InstallTools(install_tools::Args),
+}
+
+/// The rest of the line, which a tool reads itself: docs/decisions/0004.
+#[derive(clap::Args, Debug)]
+struct ToolArgs {
+    #[arg(value_name = "OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<OsString>,
+}
+
+/// The log level of what answers and ends: it only complains.
+pub(crate) const QUIET: &str = "warn";
 
 pub(crate) fn run(line: CommandLine) -> Result<ExitCode> {
     logs::init(&line.logs, line.command.default_log_level());
-    match line.command {}
+    match line.command {
+        Command::Topics(args) => Ok(tools::run(&tools::TOPICS, args.words)),
+        Command::ConsumerGroups(args) => Ok(tools::run(&tools::CONSUMER_GROUPS, args.words)),
+        Command::Configs(args) => Ok(tools::run(&tools::CONFIGS, args.words)),
+        Command::GetOffsets(args) => Ok(tools::run(&tools::GET_OFFSETS, args.words)),
+        Command::BrokerApiVersions(args) => Ok(tools::run(&tools::BROKER_API_VERSIONS, args.words)),
+        Command::InstallTools(args) => install_tools::run(&args),
+    }
 }
 
 impl Command {
-    /// What keeps running tells what it does; what answers and ends only complains.
+    /// What keeps running tells what it does (`info`); what answers and ends only complains.
     fn default_log_level(&self) -> &'static str {
-        match *self {}
+        match self {
+            Self::Topics(_)
+            | Self::ConsumerGroups(_)
+            | Self::Configs(_)
+            | Self::GetOffsets(_)
+            | Self::BrokerApiVersions(_)
+            | Self::InstallTools(_) => QUIET,
+        }
     }
 }

@@ -14,8 +14,19 @@ use std::{
 
 use options::{Line, OptionError, OptionSpec};
 
+mod admin;
+mod bootstrap;
+mod broker_api_versions;
+mod configs;
+mod consumer_groups;
+mod get_offsets;
+mod java_order;
 mod options;
 mod properties;
+#[cfg(test)]
+mod testing;
+mod topic_filter;
+mod topics;
 mod usage;
 
 /// The release of Apache Kafka whose tools these equal: what `--version` prints, because scripts compare it.
@@ -24,20 +35,24 @@ const KAFKA_VERSION: &str = "4.3.1";
 /// One tool.
 #[derive(Debug)]
 pub(crate) struct Tool {
-    /// As in `millstream topics`.
-    pub(crate) command: &'static str,
     /// Kafka's script without `.sh`.
     pub(crate) script: &'static str,
     /// What stands above its table of options.
-    pub(crate) about: &'static str,
+    about: &'static str,
     options: &'static [OptionSpec],
     /// What becomes of a line that cannot be read; the scripts differ.
     unreadable: fn(String) -> Failure,
     run: fn(&Line, &mut Streams<'_>) -> Result<(), Failure>,
 }
 
+pub(crate) static TOPICS: Tool = topics::TOOL;
+pub(crate) static CONSUMER_GROUPS: Tool = consumer_groups::TOOL;
+pub(crate) static CONFIGS: Tool = configs::TOOL;
+pub(crate) static GET_OFFSETS: Tool = get_offsets::TOOL;
+pub(crate) static BROKER_API_VERSIONS: Tool = broker_api_versions::TOOL;
+
 /// Every tool there is.
-pub(crate) static TOOLS: [Tool; 0] = [];
+pub(crate) static TOOLS: [&Tool; 5] = [&TOPICS, &CONSUMER_GROUPS, &CONFIGS, &GET_OFFSETS, &BROKER_API_VERSIONS];
 
 /// Where a tool writes, so that a test can look at it.
 pub(crate) struct Streams<'a> {
@@ -76,12 +91,7 @@ impl From<OptionError> for Failure {
 pub(crate) fn started_as(program: &Path) -> Option<&'static Tool> {
     let name = program.file_name()?.to_str()?;
     let name = name.strip_suffix(".sh").unwrap_or(name);
-    TOOLS.iter().find(|tool| tool.script == name)
-}
-
-/// The tool of this command's name.
-pub(crate) fn by_command(command: &str) -> Option<&'static Tool> {
-    TOOLS.iter().find(|tool| tool.command == command)
+    TOOLS.into_iter().find(|tool| tool.script == name)
 }
 
 /// Runs a tool with what stands behind its name on the command line.

@@ -5,6 +5,8 @@
 
 use std::str::FromStr;
 
+use super::Failure;
+
 /// One option of one tool.
 #[derive(Debug)]
 pub(crate) struct OptionSpec {
@@ -100,9 +102,36 @@ impl Line {
         self.found.iter().any(|(found, _)| *found == name)
     }
 
+    /// How many of these stand in the line.
+    pub(crate) fn count(&self, names: &[&str]) -> usize {
+        names.iter().filter(|name| self.has(name)).count()
+    }
+
+    /// Fails with Kafka's sentence when one of these is missing.
+    pub(crate) fn require(&self, names: &[&str]) -> Result<(), Failure> {
+        match names.iter().find(|name| !self.has(name)) {
+            Some(name) => Err(Failure::Usage(format!("Missing required argument \"[{name}]\""))),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails with Kafka's sentence when `used` stands in the line and one of `others` too.
+    pub(crate) fn exclude(&self, used: &str, others: &[&str]) -> Result<(), Failure> {
+        match others.iter().find(|other| self.has(used) && **other != used && self.has(other)) {
+            Some(other) => Err(Failure::Usage(format!("Option \"[{used}]\" can't be used with option \"[{other}]\""))),
+            None => Ok(()),
+        }
+    }
+
     /// Every value the option was given, in the order of the line.
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
         self.found.iter().filter(|(found, _)| *found == name).filter_map(|(_, value)| value.as_deref()).collect()
+    }
+
+    /// These options with their values, in the order of the line.
+    pub(crate) fn in_order(&self, names: &[&str]) -> Vec<(&'static str, Option<&str>)> {
+        let wanted = self.found.iter().filter(|(name, _)| names.contains(name));
+        wanted.map(|(name, value)| (*name, value.as_deref())).collect()
     }
 
     /// The one value of the option; `None` when it does not stand in the line or came without a value.
@@ -178,6 +207,18 @@ mod tests {
         assert_eq!(line.values("config"), ["a=b", "c=d"]);
         let message = "Found multiple arguments for option config, but you asked for only one";
         assert_eq!(line.value("config").unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn missing_and_contradicting_options_are_told_in_kafkas_words() {
+        let line = read(&["--list", "--topic", "x"]).unwrap();
+        let Err(Failure::Usage(message)) = line.require(&["topic", "config"]) else { panic!("config is missing") };
+        assert_eq!(message, "Missing required argument \"[config]\"");
+        let Err(Failure::Usage(message)) = line.exclude("topic", &["topic", "list"]) else {
+            panic!("both stand there")
+        };
+        assert_eq!(message, "Option \"[topic]\" can't be used with option \"[list]\"");
+        assert!(line.exclude("state", &["list"]).is_ok());
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) fn load(path: &str) -> io::Result<Properties> {
 }
 
 /// `key=value` words; a word without `=` is a key with an empty value.
+#[cfg_attr(not(test), expect(dead_code, reason = "the console tools, which take such words, follow"))]
 pub(crate) fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Properties {
     let pairs = words.into_iter().map(|word| word.split_once('=').unwrap_or((word, "")));
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
@@ -95,7 +96,10 @@ mod tests {
             ("empty", ""),
             ("last", ""),
         ];
-        assert_eq!(parse(text), from_words([]).into_iter().chain(expected.map(|(k, v)| (k.to_owned(), v.to_owned()))).collect());
+        assert_eq!(
+            parse(text),
+            from_words([]).into_iter().chain(expected.map(|(k, v)| (k.to_owned(), v.to_owned()))).collect()
+        );
     }
 
     #[test]

@@ -60,8 +60,10 @@ mod tests {
 
     #[test]
     fn options_stand_by_name_with_wrapped_help() {
+        let long =
+            "word word word word word word word word word word word word word word word word word word word word";
         let table = [
-            value("topic", "topic", &"word ".repeat(20)),
+            value("topic", "topic", long),
             flag("list", "List."),
             value("a-very-long-option-name", "with a long description", "Short."),
         ];
