@@ -91,6 +91,14 @@ impl Cluster {
         self.connect(&broker.ok_or_else(unknown)?).await
     }
 
+    /// The connection to a broker, if it is open now.
+    pub(crate) fn open_to(&self, id: i32) -> Option<Arc<Connection>> {
+        let address = self.metadata().brokers.get(&id)?.address();
+        let state = self.state.lock();
+        let connection = state.slots.get(&address)?.attempt.peek()?.as_ref().ok()?;
+        connection.is_open().then(|| connection.clone())
+    }
+
     /// A connection to some broker: one that is open, else whichever answers first in turn.
     pub(crate) async fn any_broker(&self) -> Result<Arc<Connection>, Error> {
         if let Some(connection) = self.open_connection() {

@@ -115,12 +115,12 @@ impl Connection {
         };
         // Version 3 is the newest that carries only what this client has to say.
         let call = self.start_in(&request, 3).await?;
-        let bytes = call.bytes(deadline).await?;
+        let bytes = call.bytes(self, deadline).await?;
         let refused = self.decode::<ApiVersionsRequest>(bytes.clone(), 0);
         let answer = match refused {
             Ok(answer) if error_code(answer.error_code) == ErrorCode::UnsupportedVersion => {
                 let call = self.start_in(&ApiVersionsRequest::default(), 0).await?;
-                call.answer(deadline).await?
+                call.answer(self, deadline).await?
             }
             _ => self.decode::<ApiVersionsRequest>(bytes, 3)?,
         };
@@ -161,18 +161,18 @@ impl Connection {
         R: Request<Response: Decode> + Encode,
     {
         let deadline = Instant::now() + timeout;
-        self.start(request, cap).await?.answer(deadline).await
+        self.start(request, cap).await?.answer(self, deadline).await
     }
 
     /// Sends a request; when this returns, requests that start later stand behind it.
-    pub(crate) async fn start<R>(&self, request: &R, cap: i16) -> Result<Call<'_, R>, Error>
+    pub(crate) async fn start<R>(&self, request: &R, cap: i16) -> Result<Call<R>, Error>
     where
         R: Request<Response: Decode> + Encode,
     {
         self.start_in(request, self.version::<R>(cap)?).await
     }
 
-    async fn start_in<R>(&self, request: &R, version: i16) -> Result<Call<'_, R>, Error>
+    async fn start_in<R>(&self, request: &R, version: i16) -> Result<Call<R>, Error>
     where
         R: Request<Response: Decode> + Encode,
     {
@@ -184,7 +184,7 @@ impl Connection {
             None => return Err(self.lost()),
         };
         self.outgoing.send(frame).await.map_err(|_| self.lost())?;
-        Ok(Call { connection: self, version, answer, request: std::marker::PhantomData })
+        Ok(Call { version, answer, request: std::marker::PhantomData })
     }
 
     /// Sends a request that is never answered (Produce with acks=0).
@@ -223,29 +223,28 @@ fn ranges(answer: &ApiVersionsResponse) -> HashMap<ApiKey, RangeInclusive<i16>> 
 
 /// A request that is on its way.
 #[derive(Debug)]
-pub(crate) struct Call<'a, R> {
-    connection: &'a Connection,
+pub(crate) struct Call<R> {
     version: i16,
     answer: oneshot::Receiver<Bytes>,
     request: std::marker::PhantomData<fn() -> R>,
 }
 
-impl<R: Request<Response: Decode>> Call<'_, R> {
-    /// Waits for the answer; none by the deadline closes the connection.
-    pub(crate) async fn answer(self, deadline: Instant) -> Result<R::Response, Error> {
-        let (connection, version) = (self.connection, self.version);
-        let bytes = self.bytes(deadline).await?;
+impl<R: Request<Response: Decode>> Call<R> {
+    /// Waits for the answer, on the connection that started the call; none by the deadline closes the connection.
+    pub(crate) async fn answer(self, connection: &Connection, deadline: Instant) -> Result<R::Response, Error> {
+        let version = self.version;
+        let bytes = self.bytes(connection, deadline).await?;
         connection.decode::<R>(bytes, version)
     }
 
-    async fn bytes(self, deadline: Instant) -> Result<Bytes, Error> {
+    async fn bytes(self, connection: &Connection, deadline: Instant) -> Result<Bytes, Error> {
         let began = Instant::now();
         match timeout_at(deadline, self.answer).await {
             Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(_)) => Err(self.connection.lost()),
+            Ok(Err(_)) => Err(connection.lost()),
             Err(_) => {
-                let what = format!("{} to {}", R::API_KEY.name(), self.connection.address);
-                self.connection.shared.close(format!("no answer to {}", R::API_KEY.name()));
+                let what = format!("{} to {}", R::API_KEY.name(), connection.address);
+                connection.shared.close(format!("no answer to {}", R::API_KEY.name()));
                 Err(Error::Timeout { what, after: began.elapsed() })
             }
         }

@@ -15,6 +15,7 @@ mod consumer_protocol;
 mod error;
 mod group_offsets;
 mod list_offsets;
+pub mod producer;
 mod topic_partition;
 
 pub use admin::Admin;
@@ -24,4 +25,5 @@ pub use error::Error;
 pub use millstream_model::batch::TimestampType;
 pub use millstream_model::{Offset, TimestampMs, TopicId};
 pub use millstream_protocol::{ApiKey, ErrorCode};
+pub use producer::{Delivery, Producer, ProducerRecord, RecordMetadata};
 pub use topic_partition::TopicPartition;

@@ -7,6 +7,9 @@ use millstream_model::compression::{Compression, CompressionType};
 use super::fields::Width;
 use super::{ConfigError, Fields};
 
+/// No broker takes more; it also keeps a batch within the format's 32-bit lengths.
+const REQUEST_BYTES_MAX: usize = 1 << 30;
+
 /// What every kind of client needs to reach brokers.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
@@ -117,7 +120,7 @@ impl ProducerConfig {
             linger,
             batch_bytes: fields.count("batch.size", 16_384, 0)?,
             buffer_memory_bytes: fields.number("buffer.memory", 32 << 20, Width::Long, 0..=i64::MAX)? as usize,
-            max_request_bytes: fields.count("max.request.size", 1 << 20, 0)?,
+            max_request_bytes: fields.count("max.request.size", 1 << 20, 0)?.min(REQUEST_BYTES_MAX),
             max_in_flight,
             retries: u32::try_from(retries).unwrap_or(u32::MAX),
             delivery_timeout: delivery_timeout(fields, linger, client.request_timeout)?,

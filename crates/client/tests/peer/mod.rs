@@ -6,7 +6,7 @@ use millstream_client::admin::NewTopic;
 use millstream_client::{Admin, ClientConfig};
 
 /// The configuration of a client of the broker under test; `None`, said loudly, when there is no broker.
-pub fn config() -> Option<ClientConfig> {
+pub(crate) fn config() -> Option<ClientConfig> {
     let Ok(servers) = std::env::var("MILLSTREAM_TEST_BOOTSTRAP") else {
         eprintln!("SKIPPED: set MILLSTREAM_TEST_BOOTSTRAP to the address of a broker");
         return None;
@@ -14,8 +14,19 @@ pub fn config() -> Option<ClientConfig> {
     Some(ClientConfig::new(servers).with("default.api.timeout.ms", "20000").with("max.block.ms", "20000"))
 }
 
+/// Waits until `ready` gives something: what one broker changed, another learns a little later.
+pub(crate) async fn eventually<T>(what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..200 {
+        if let Some(found) = ready().await {
+            return found;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("not within ten seconds: {what}");
+}
+
 /// A name that no other test and no earlier run uses.
-pub fn unique(stem: &str) -> String {
+pub(crate) fn unique(stem: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let run = std::process::id();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -25,7 +36,7 @@ pub fn unique(stem: &str) -> String {
 }
 
 /// Makes a topic and waits until its partitions have leaders.
-pub async fn create_topic(config: &ClientConfig, stem: &str, partitions: i32) -> String {
+pub(crate) async fn create_topic(config: &ClientConfig, stem: &str, partitions: i32) -> String {
     let admin = Admin::new(config).unwrap();
     let name = unique(stem);
     let topic = NewTopic { name: name.clone(), num_partitions: Some(partitions), ..NewTopic::default() };
