@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod codegen;
+mod golden;
 mod test;
 mod tidy;
 mod workspace;
@@ -21,6 +22,8 @@ struct Chores {
 enum Chore {
     /// Write Rust from Kafka's message definitions.
     Codegen(codegen::Args),
+    /// Record what Kafka's own code writes, for the codec's tests.
+    Golden(golden::Args),
     /// Run every test: Rust's own first, then other people's Kafka clients.
     Test(test::Args),
     /// Check the rules of STYLE.md that clippy cannot.
@@ -30,6 +33,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Chores::parse().chore {
         Chore::Codegen(args) => codegen::run(&args),
+        Chore::Golden(args) => golden::run(&args),
         Chore::Test(args) => test::run(&args),
         Chore::Tidy => tidy::run(),
     };

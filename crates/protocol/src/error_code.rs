@@ -229,6 +229,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn codes_names_and_messages_are_kafkas() {
+        let row = |row: &(ErrorCode, &str, Remedy, &str)| {
+            format!("{} {} {:?} {}", row.0.code(), row.1, row.2, row.3).trim_end().to_owned()
+        };
+        let recorded = include_str!("../../../tests/wire/errors.txt");
+        // Kafka calls success's message NONE as well.
+        let ours: Vec<String> = ROWS.iter().map(row).collect();
+        assert_eq!(ours, recorded.replace("0 NONE Final NONE", "0 NONE Final").lines().collect::<Vec<_>>());
+    }
+
+    #[test]
     fn every_code_stands_at_its_place() {
         for (index, row) in ROWS.iter().enumerate() {
             assert_eq!(row.0.code() as isize, index as isize - 1);

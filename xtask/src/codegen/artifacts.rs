@@ -8,41 +8,45 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-/// The release whose messages we speak.
-pub(crate) const KAFKA_VERSION: &str = "4.4.0";
-
-/// A jar of Kafka's and where its definitions lie in it.
+/// A jar and where message definitions lie in it.
 #[derive(Debug)]
 pub(crate) struct Artifact {
-    pub(crate) name: &'static str,
+    /// Group, name and version, as Maven writes them.
+    coordinates: &'static str,
     sha256: &'static str,
     folder: &'static str,
 }
 
 pub(crate) const CLIENTS: Artifact = Artifact {
-    name: "kafka-clients",
+    coordinates: "org.apache.kafka:kafka-clients:4.4.0",
     sha256: "1ab07317eb6633241392449d329dbdc5d9251e6ffc4926860f42dd966e88bdf9",
     folder: "common/message/",
 };
 pub(crate) const GROUP_COORDINATOR: Artifact = Artifact {
-    name: "kafka-group-coordinator",
+    coordinates: "org.apache.kafka:kafka-group-coordinator:4.4.0",
     sha256: "3fc830ace54f6a13f9f536bc0564bf39a68797365a4c4b194bd7db4fb893b2bc",
     folder: "common/message/",
 };
 pub(crate) const TRANSACTION_COORDINATOR: Artifact = Artifact {
-    name: "kafka-transaction-coordinator",
+    coordinates: "org.apache.kafka:kafka-transaction-coordinator:4.4.0",
     sha256: "1d5324d59776d6b7f324cfdc87647b1e88f9823332201c0324e7ae9f210d915d",
     folder: "common/message/",
 };
 pub(crate) const SHARE_COORDINATOR: Artifact = Artifact {
-    name: "kafka-share-coordinator",
+    coordinates: "org.apache.kafka:kafka-share-coordinator:4.4.0",
     sha256: "6969a7961ca98d37a039bbe0af0fe761d6b0dd07ca9666802f47821167afbb6e",
     folder: "common/message/",
 };
 pub(crate) const METADATA: Artifact = Artifact {
-    name: "kafka-metadata",
+    coordinates: "org.apache.kafka:kafka-metadata:4.4.0",
     sha256: "6c52de74ecd670332e1e1324f5d40311275ac49b22699b6722e5fb07dd266fcb",
     folder: "common/metadata/",
+};
+/// What Kafka's code logs through.
+pub(crate) const SLF4J: Artifact = Artifact {
+    coordinates: "org.slf4j:slf4j-api:1.7.36",
+    sha256: "d3ef575e3e4979678dc01bf1dcce51021493b4d11fb7f1be8ad982877c16a1c0",
+    folder: "",
 };
 
 impl Artifact {
@@ -68,7 +72,9 @@ impl Artifact {
     /// The jar itself, fetched unless it is there already.
     pub(crate) fn jar(&self, root: &Path) -> Result<PathBuf> {
         let folder = root.join("target/kafka-artifacts");
-        let jar = folder.join(format!("{}-{KAFKA_VERSION}.jar", self.name));
+        let mut parts = self.coordinates.split(':').skip(1);
+        let (name, version) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let jar = folder.join(format!("{name}-{version}.jar"));
         if !jar.exists() {
             self.fetch(&folder)?;
         }
@@ -79,9 +85,14 @@ impl Artifact {
     }
 
     fn fetch(&self, folder: &Path) -> Result<()> {
-        let coordinates = format!("org.apache.kafka:{}:{KAFKA_VERSION}", self.name);
+        let coordinates = self.coordinates;
         let status = Command::new("mvn")
-            .args(["--quiet", "--batch-mode", "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy"])
+            .args([
+                "--quiet",
+                "--batch-mode",
+                "-Dstyle.color=never",
+                "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy",
+            ])
             .arg(format!("-Dartifact={coordinates}"))
             .arg(format!("-DoutputDirectory={}", folder.display()))
             .status()

@@ -1,7 +1,7 @@
 //! `cargo xtask codegen`: Rust from Apache Kafka's message definitions, checked in under `src/generated/` of the
 //! crates that own them. `--check` says whether what is checked in is what would be written.
 
-mod artifacts;
+pub(crate) mod artifacts;
 mod definition;
 mod emit;
 mod naming;

@@ -6,6 +6,12 @@ use cases::CASES;
 use millstream_model::wire::sample;
 use proptest::prelude::*;
 
+#[test]
+fn kafka_writes_the_same_bytes_and_names() {
+    let frames = include_str!("../../../../tests/wire/frames.txt");
+    sample::check_golden(CASES, frames, &[]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -66,8 +66,14 @@ pub struct Decoder {
 impl Decoder {
     /// A cursor at the start of `bytes`, with a memory budget in proportion to their length.
     pub fn new(bytes: Bytes) -> Self {
-        let limit = bytes.len().saturating_mul(BUDGET_PER_WIRE_BYTE).max(BUDGET_BYTES_MIN);
+        let limit = Self::budget(bytes.len());
         Self { bytes, position: 0, budget: limit, budget_limit: limit }
+    }
+
+    /// Bytes that a message of `bytes` bytes may make the decoder reserve.
+    pub const fn budget(bytes: usize) -> usize {
+        let proportional = bytes.saturating_mul(BUDGET_PER_WIRE_BYTE);
+        if proportional > BUDGET_BYTES_MIN { proportional } else { BUDGET_BYTES_MIN }
     }
 
     pub fn position(&self) -> usize {

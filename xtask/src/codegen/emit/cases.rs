@@ -14,7 +14,7 @@ pub(crate) fn emit(messages: &[(String, Message)]) -> Result<String> {
         cases += &case(message)?;
     }
     Ok(format!(
-        "{head}{imports}use millstream_model::wire::sample::{{Case, Field, Kind, read_and_write, write_default}};
+        "{head}{imports}use millstream_model::wire::sample::{{Case, Field, Kind, decode, read_and_write, write_default}};
 
         pub(crate) const CASES: &[Case] = &[ {cases} ];
 
@@ -51,6 +51,7 @@ fn case(message: &Message) -> Result<String> {
             versions: ({low}, {high}),
             flexible_from: {flexible_from},
             structs: &[{structs}],
+            decode: decode::<{0}>,
             read: read_and_write::<{0}>,
             write_default: write_default::<{0}>,
         }},",
