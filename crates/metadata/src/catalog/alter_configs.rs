@@ -9,8 +9,7 @@ use super::image::{Image, Set};
 use super::record::{self, TopicRecord};
 use super::{Catalog, InvalidTopicNameError, topic_name};
 use crate::configs::{
-    ConfigKey, ConfigValue, InvalidConfigError, Layers, Overrides, Update, ValueType, broker, group, static_config,
-    topic,
+    self, ConfigKey, ConfigValue, InvalidConfigError, Layers, Overrides, Update, ValueType, broker, group, topic,
 };
 use crate::store::{StoreError, Write};
 
@@ -152,7 +151,7 @@ fn plan_broker(
     let refuse =
         |word: &str, name: &str| format!("Config value {} is not allowed for config key: {name}", word.to_lowercase());
     let set = image.broker_set(of);
-    let configs = applied(&set.overrides, change, static_config::key_of, base, refuse)?;
+    let configs = applied(&set.overrides, change, configs::key_of, base, refuse)?;
     check_broker_configs(&configs, of.is_some())?;
     put_set(write, record::broker_configs_key(of), set, &configs);
     Ok(())
@@ -290,7 +289,7 @@ pub(super) fn check_topic_configs(configs: &Overrides) -> Result<()> {
 /// Checks all configs that are set for one broker, or for all, while it runs (KIP-226).
 fn check_broker_configs(configs: &Overrides, for_one: bool) -> Result<()> {
     let named = |wanted: &dyn Fn(&str, &ConfigKey) -> bool| {
-        let known = configs.keys().filter_map(|name| Some((name, static_config::key_of(name)?)));
+        let known = configs.keys().filter_map(|name| Some((name, configs::key_of(name)?)));
         let names: Vec<&str> = known.filter(|(name, key)| wanted(name, key)).map(|(name, _)| name.as_str()).collect();
         (!names.is_empty()).then(|| format!("[{}]", names.join(", ")))
     };
@@ -304,7 +303,7 @@ fn check_broker_configs(configs: &Overrides, for_one: bool) -> Result<()> {
         ));
     }
     for (name, text) in configs {
-        if let Some(key) = static_config::key_of(name)
+        if let Some(key) = configs::key_of(name)
             && let Err(error) = key.parse(text)
         {
             return invalid(error.to_string());

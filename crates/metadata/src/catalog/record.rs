@@ -112,3 +112,56 @@ pub(super) fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Option<T> 
         )
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes that docs/format/metadata.md describes.
+    #[test]
+    fn records_are_written_as_documented() {
+        let partition = |leader, replicas: &[i32]| Partition {
+            leader: BrokerId(leader),
+            leader_epoch: LeaderEpoch(4),
+            replicas: replicas.iter().copied().map(BrokerId).collect(),
+        };
+        let id: TopicId = "qk9ZVg0wSBSuSbPQJfwgyA".parse().unwrap();
+        let mut configs = Overrides::new();
+        let partitions = [partition(0, &[0, 1]), partition(1, &[1, 0])];
+        let plain = r#"{"id":"qk9ZVg0wSBSuSbPQJfwgyA","partitions":[[0,4,[0,1]],[1,4,[1,0]]]}"#;
+        assert_eq!(encode(&TopicRecord::new(id, &partitions, &configs)), plain);
+        configs.insert("retention.ms".to_owned(), "5".to_owned());
+        let configured = plain.replace("]]]}", r#"]]],"configs":{"retention.ms":"5"}}"#);
+        assert_eq!(encode(&TopicRecord::new(id, &partitions, &configs)), configured);
+        let read: TopicRecord = decode("topics/t", configured.as_bytes()).unwrap();
+        assert_eq!(read.into_parts(), Some((id, partitions.to_vec(), configs)));
+        assert_eq!(encode(&ClusterRecord { format: 1, id: "x".to_owned() }), r#"{"format":1,"id":"x"}"#);
+        assert_eq!(encode(&NodeRecord { id: 0 }), r#"{"id":0}"#);
+        assert_eq!(encode(&ProducerIdsRecord { next: 1000 }), r#"{"next":1000}"#);
+        assert_eq!(encode(&BrokerRecord::default()), "{}");
+    }
+
+    #[test]
+    fn members_of_later_versions_are_passed_over() {
+        let record: NodeRecord = decode("node", br#"{"id":3,"rack":"b"}"#).unwrap();
+        assert_eq!(record.id, 3);
+    }
+
+    #[test]
+    fn what_is_no_record_is_left_out() {
+        for bytes in [&b""[..], b"{", b"{\"id\":\"x\"}", b"\xff\xfe", b"[1e999]"] {
+            assert!(decode::<TopicRecord>("topics/t", bytes).and_then(TopicRecord::into_parts).is_none());
+        }
+        let lying: TopicRecord = decode("topics/t", br#"{"id":"not an id","partitions":[]}"#).unwrap();
+        assert!(lying.into_parts().is_none());
+    }
+
+    #[test]
+    fn keys_lead_back_to_their_broker() {
+        for broker in [None, Some(BrokerId(0)), Some(BrokerId(1001))] {
+            let key = broker_configs_key(broker);
+            assert_eq!(broker_of(key.strip_prefix(BROKER_CONFIGS).unwrap()), Some(broker));
+        }
+        assert_eq!(broker_of("x"), None);
+    }
+}

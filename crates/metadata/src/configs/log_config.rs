@@ -1,5 +1,6 @@
-//! The configs of a topic as values: what a partition's log does. Made from the layers whenever they change.
+//! The configs of a topic that something follows from, as values. Made from the layers whenever they change.
 
+use super::read::Read;
 use super::{ConfigValue, Layers, Overrides, topic};
 
 /// When a write is answered (`millstream.durability`).
@@ -30,40 +31,24 @@ pub enum MessageTimestampType {
     LogAppendTime,
 }
 
-/// Every config of a topic that something follows from. Fields are named after the configs; units stand in the names.
-#[derive(Clone, PartialEq, Debug)]
+/// Fields are named after the configs; units stand in the names.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogConfig {
+    /// `cleanup.policy` has `compact`: records need a key.
     pub cleanup_compact: bool,
-    pub cleanup_delete: bool,
-    pub compression_type: CompressionType,
     /// 1 to 9, or -1 for gzip's own default.
     pub compression_gzip_level: i32,
-    pub compression_lz4_level: i32,
+    pub compression_type: CompressionType,
     pub compression_zstd_level: i32,
-    pub delete_retention_ms: i64,
     pub durability: Durability,
-    pub file_delete_delay_ms: i64,
-    /// `i64::MAX` for never.
-    pub flush_messages: i64,
-    /// `i64::MAX` for never.
-    pub flush_ms: i64,
     pub index_interval_bytes: i32,
-    pub max_compaction_lag_ms: i64,
     pub max_decompressed_message_bytes: i32,
     pub max_message_bytes: i32,
     pub message_timestamp_after_max_ms: i64,
     pub message_timestamp_before_max_ms: i64,
     pub message_timestamp_type: MessageTimestampType,
-    pub min_cleanable_dirty_ratio: f64,
-    pub min_compaction_lag_ms: i64,
-    pub min_insync_replicas: i32,
-    /// -1 for no limit.
-    pub retention_bytes: i64,
-    /// -1 for no limit.
-    pub retention_ms: i64,
     pub segment_bytes: i32,
     pub segment_index_bytes: i32,
-    pub segment_jitter_ms: i64,
     pub segment_ms: i64,
 }
 
@@ -71,10 +56,13 @@ impl LogConfig {
     /// The configs of a topic with these overrides on a broker with these layers.
     #[must_use]
     pub fn of(layers: Layers<'_>, overrides: &Overrides) -> Self {
-        let read = Reader { layers, overrides };
+        Self::read(&Read(|name| layers.topic_value(topic::key(name)?, overrides)))
+    }
+
+    pub(super) fn read<F: Fn(&'static str) -> Option<ConfigValue>>(read: &Read<F>) -> Self {
         Self {
             cleanup_compact: read.list("cleanup.policy").iter().any(|policy| policy == "compact"),
-            cleanup_delete: read.list("cleanup.policy").iter().any(|policy| policy == "delete"),
+            compression_gzip_level: read.int("compression.gzip.level"),
             compression_type: match read.text("compression.type").as_str() {
                 "uncompressed" => CompressionType::Uncompressed,
                 "gzip" => CompressionType::Gzip,
@@ -83,19 +71,12 @@ impl LogConfig {
                 "zstd" => CompressionType::Zstd,
                 _ => CompressionType::Producer,
             },
-            compression_gzip_level: read.int("compression.gzip.level"),
-            compression_lz4_level: read.int("compression.lz4.level"),
             compression_zstd_level: read.int("compression.zstd.level"),
-            delete_retention_ms: read.long("delete.retention.ms"),
             durability: match read.text("millstream.durability").as_str() {
                 "os" => Durability::Os,
                 _ => Durability::Fsync,
             },
-            file_delete_delay_ms: read.long("file.delete.delay.ms"),
-            flush_messages: read.long("flush.messages"),
-            flush_ms: read.long("flush.ms"),
             index_interval_bytes: read.int("index.interval.bytes"),
-            max_compaction_lag_ms: read.long("max.compaction.lag.ms"),
             max_decompressed_message_bytes: read.int("max.decompressed.message.bytes"),
             max_message_bytes: read.int("max.message.bytes"),
             message_timestamp_after_max_ms: read.long("message.timestamp.after.max.ms"),
@@ -104,60 +85,9 @@ impl LogConfig {
                 "LogAppendTime" => MessageTimestampType::LogAppendTime,
                 _ => MessageTimestampType::CreateTime,
             },
-            min_cleanable_dirty_ratio: read.double("min.cleanable.dirty.ratio"),
-            min_compaction_lag_ms: read.long("min.compaction.lag.ms"),
-            min_insync_replicas: read.int("min.insync.replicas"),
-            retention_bytes: read.long("retention.bytes"),
-            retention_ms: read.long("retention.ms"),
             segment_bytes: read.int("segment.bytes"),
             segment_index_bytes: read.int("segment.index.bytes"),
-            segment_jitter_ms: read.long("segment.jitter.ms"),
             segment_ms: read.long("segment.ms"),
-        }
-    }
-}
-
-/// Reads topic configs by name. The names and types are those of the table, which a test holds together.
-struct Reader<'a> {
-    layers: Layers<'a>,
-    overrides: &'a Overrides,
-}
-
-impl Reader<'_> {
-    fn value(&self, name: &str) -> ConfigValue {
-        let key = topic::key(name).expect("the config is in the table");
-        self.layers.topic_value(key, self.overrides).expect("the config has a default")
-    }
-
-    fn long(&self, name: &str) -> i64 {
-        match self.value(name) {
-            ConfigValue::Number(number) => number,
-            other => unreachable!("{name} is a number, not {other:?}"),
-        }
-    }
-
-    fn int(&self, name: &str) -> i32 {
-        i32::try_from(self.long(name)).expect("an int was parsed as one")
-    }
-
-    fn double(&self, name: &str) -> f64 {
-        match self.value(name) {
-            ConfigValue::Double(number) => number,
-            other => unreachable!("{name} is a decimal, not {other:?}"),
-        }
-    }
-
-    fn text(&self, name: &str) -> String {
-        match self.value(name) {
-            ConfigValue::Text(text) => text,
-            other => unreachable!("{name} is text, not {other:?}"),
-        }
-    }
-
-    fn list(&self, name: &str) -> Vec<String> {
-        match self.value(name) {
-            ConfigValue::List(items) => items,
-            other => unreachable!("{name} is a list, not {other:?}"),
         }
     }
 }

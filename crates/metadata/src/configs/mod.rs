@@ -4,20 +4,25 @@
 //! values with Kafka's messages; `layers` finds the value that holds. docs/reference/configs.md is made from the tables.
 
 pub mod broker;
+mod broker_config;
 pub mod group;
 pub mod topic;
 
-pub mod layers;
-pub mod log_config;
+mod layers;
+mod listener;
+mod log_config;
 pub mod properties;
+mod read;
 mod reason;
 mod row;
-pub mod static_config;
+mod static_config;
 mod value;
 
+pub use broker_config::BrokerConfig;
 pub use layers::{ConfigEntry, ConfigSource, ConfigSynonym, Layers, Overrides};
+pub use listener::{Listener, ListenerError, SecurityProtocol};
 pub use log_config::{CompressionType, Durability, LogConfig, MessageTimestampType};
-pub use static_config::{Origin, StaticConfig, StaticConfigError};
+pub use static_config::{Origin, StaticConfig, StaticConfigError, key_of};
 pub use value::{ConfigValue, InvalidConfigError};
 
 /// How a value is written and read. Kafka's own types (ConfigDef.Type).
@@ -111,6 +116,8 @@ impl Update {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect {
     ActedOn,
+    /// Acted on as far as the sentence says.
+    InPart(&'static str),
     /// Accepted, kept and shown; the reason why nothing follows from it.
     None(&'static str),
 }

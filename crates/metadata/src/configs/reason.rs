@@ -1,6 +1,6 @@
 //! Why a config is accepted without effect. The sentences stand in docs/reference/configs.md.
 
-use super::Effect::{self, None};
+use super::Effect::{self, InPart, None};
 
 pub(super) const ALWAYS_BROKER: Effect = None("every process is a broker that keeps its cluster state itself");
 pub(super) const ALWAYS_IN_SYNC: Effect =
@@ -8,9 +8,14 @@ pub(super) const ALWAYS_IN_SYNC: Effect =
 pub(super) const CLEANING_LATER: Effect = None("retention and compaction come with the next release");
 pub(super) const CONSUMER_PROTOCOL_LATER: Effect =
     None("the consumer group protocol of KIP-848 comes with a later release; classic groups are served");
+pub(super) const CONTROLLERS_CLOSED: Effect = InPart("the listeners named here are not opened");
 pub(super) const DELETED_AT_ONCE: Effect =
     None("removed files go at once: readers hold them open as long as they need");
+pub(super) const FLUSHED_ANYWAY: Effect =
+    None("with `fsync` every write is synced before its answer; for `os` this comes with the next release");
 pub(super) const KAFKA_TESTS: Effect = None("exists for Kafka's own tests");
+pub(super) const KEYS_REQUIRED: Effect =
+    InPart("topics with `compact` refuse records without a key; cleaning comes with the next release");
 pub(super) const LIMITS_LATER: Effect = None("connection limits of this kind come with a later release");
 pub(super) const MEMORY_BUDGET: Effect = None("requests in memory are bounded by one budget for the whole broker");
 pub(super) const NO_JAVA: Effect = None("Java classes cannot be loaded");
@@ -27,11 +32,13 @@ pub(super) const OFFSETS_PLAIN: Effect = None("the offsets topic is stored witho
 pub(super) const ONE_FOLDER: Effect = None("a partition's place is not chosen by the user");
 pub(super) const ONE_LZ4_LEVEL: Effect = None("lz4 has one level here, the fast one");
 pub(super) const ONE_RACK: Effect = None("racks matter once brokers run on several machines");
+pub(super) const ONLY_PLAINTEXT: Effect = InPart("only PLAINTEXT is served so far");
 pub(super) const OWN_BUFFERS: Effect = None("coordinators write through the log's own group commit");
 pub(super) const OWN_CHECKPOINTS: Effect = None("checkpoints follow the journal, at most 10 s or 64 MiB behind");
 pub(super) const OWN_METRICS: Effect = None("metrics are served at /metrics as plain counters, gauges and histograms");
 pub(super) const PRODUCERS_KEPT: Effect = None("the expiry of idle producers comes with the next release");
 pub(super) const QUOTAS_LATER: Effect = None("quotas come with a later release");
+pub(super) const ROLLED_ON_TIME: Effect = None("segments are closed on time; the jitter comes with the next release");
 pub(super) const SECURITY_LATER: Effect = None("TLS, SASL and authorization come with a later release");
 pub(super) const SHARE_GROUPS_LATER: Effect = None("share groups come with a later release");
 pub(super) const STREAMS_GROUPS_LATER: Effect = None("streams groups come with a later release");

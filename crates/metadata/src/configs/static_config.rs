@@ -143,3 +143,67 @@ pub(super) fn listener_key(name: &str) -> Option<&'static ConfigKey> {
     let (_, base) = name.strip_prefix("listener.name.")?.split_once('.')?;
     broker::key(base).or_else(|| broker::key(base.split_once('.')?.1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<StaticConfig, StaticConfigError> {
+        let mut config = StaticConfig::default();
+        config.read(Path::new("server.properties"), text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    #[test]
+    fn kafkas_own_file_is_read() {
+        let text = include_str!("../../testdata/server.properties");
+        let config = read(text).unwrap();
+        assert_eq!(config.get("log.dirs"), Some("/tmp/kraft-combined-logs"));
+        assert_eq!((config.get("node.id"), config.get("broker.id")), (Some("1"), Some("1")));
+        assert_eq!(config.unknown().count(), 0);
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        for (text, message) in [
+            (
+                "\n\nnum.partitions=abc",
+                "server.properties:3: Invalid value abc for configuration num.partitions: Not a number of type INT",
+            ),
+            (
+                "a=\\u12",
+                "server.properties: line 1: `\\u` must be followed by four hexadecimal digits that name a character",
+            ),
+            (
+                "node.id=1\nbroker.id=2",
+                "server.properties:2: broker.id=2 and node.id=1 must be equal, or one of them left out",
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn what_is_set_later_holds() {
+        let mut config = read("num.partitions=2\nnum.partitions=3\nno.such=1").unwrap();
+        assert_eq!(config.get("num.partitions"), Some("3"));
+        config.set("num.partitions", "x", Origin::Option("--set"));
+        let error = config.check().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--set: Invalid value x for configuration num.partitions: Not a number of type INT"
+        );
+        let unknown: Vec<String> = config.unknown().map(|(name, origin)| format!("{origin} {name}")).collect();
+        assert_eq!(unknown, ["server.properties:3 no.such"]);
+    }
+
+    #[test]
+    fn listener_prefixes_lead_to_the_config_behind_them() {
+        let name = |text: &str| key_of(text).map(|key| key.name);
+        assert_eq!(name("listener.name.external.ssl.keystore.location"), Some("ssl.keystore.location"));
+        assert_eq!(name("listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config"), Some("sasl.jaas.config"));
+        assert_eq!(name("listener.name.external"), None);
+        assert_eq!(name("listener.name."), None);
+    }
+}

@@ -9,14 +9,14 @@ use crate::configs::Valid::{
     Any, AtLeast, Between, BetweenDecimal, BetweenOrMinusOne, ListOf, OneOf, ThrottledReplicas,
 };
 use crate::configs::reason::{
-    ALWAYS_IN_SYNC, CLEANING_LATER, DELETED_AT_ONCE, KAFKA_TESTS, NO_PREALLOCATION, NO_REPLICAS, NO_TIERING,
-    ONE_LZ4_LEVEL, SHARE_GROUPS_LATER,
+    ALWAYS_IN_SYNC, CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, KAFKA_TESTS, KEYS_REQUIRED, NO_PREALLOCATION,
+    NO_REPLICAS, NO_TIERING, ONE_LZ4_LEVEL, ROLLED_ON_TIME, SHARE_GROUPS_LATER,
 };
 use crate::configs::row::{boolean, double, hours, int, list, long, minutes, same, string};
 
 /// Sorted by name.
 pub const KEYS: &[ConfigKey] = &[
-    list("cleanup.policy", Is("delete"), ListOf(&["compact", "delete"]), Medium, ClusterWide, CLEANING_LATER)
+    list("cleanup.policy", Is("delete"), ListOf(&["compact", "delete"]), Medium, ClusterWide, KEYS_REQUIRED)
         .synonyms(&[same("log.cleanup.policy")])
         .doc("What becomes of old records: `delete` drops old segments, `compact` keeps the last record of each key."),
     int("compression.gzip.level", Is("-1"), BetweenOrMinusOne(1, 9), Medium, ClusterWide, ActedOn)
@@ -39,10 +39,10 @@ pub const KEYS: &[ConfigKey] = &[
     long("file.delete.delay.ms", Is("60000"), AtLeast(0), Medium, ClusterWide, DELETED_AT_ONCE)
         .synonyms(&[same("log.segment.delete.delay.ms")])
         .doc("How long a file outlives its removal from the log, in milliseconds."),
-    long("flush.messages", Is("9223372036854775807"), AtLeast(1), Medium, ClusterWide, ActedOn)
+    long("flush.messages", Is("9223372036854775807"), AtLeast(1), Medium, ClusterWide, FLUSHED_ANYWAY)
         .synonyms(&[same("log.flush.interval.messages")])
         .doc("Sync a partition at the latest after this many records; it only adds to what the durability setting promises."),
-    long("flush.ms", Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide, ActedOn)
+    long("flush.ms", Is("9223372036854775807"), AtLeast(0), Medium, ClusterWide, FLUSHED_ANYWAY)
         .synonyms(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")])
         .doc("Sync a partition at the latest this many milliseconds after a write; it only adds to the durability setting."),
     list("follower.replication.throttled.replicas", Is(""), ThrottledReplicas, Medium, ClusterWide, NO_REPLICAS)
@@ -118,7 +118,7 @@ pub const KEYS: &[ConfigKey] = &[
     int("segment.index.bytes", Is("10485760"), AtLeast(4), Medium, ClusterWide, ActedOn)
         .synonyms(&[same("log.index.size.max.bytes")])
         .doc("Largest size of a segment's index, in bytes; a full index closes its segment."),
-    long("segment.jitter.ms", Is("0"), AtLeast(0), Medium, ClusterWide, ActedOn)
+    long("segment.jitter.ms", Is("0"), AtLeast(0), Medium, ClusterWide, ROLLED_ON_TIME)
         .synonyms(&[same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")])
         .doc("Random time taken off `segment.ms`, so that partitions do not all begin segments at once."),
     long("segment.ms", Is("604800000"), AtLeast(1), Medium, ClusterWide, ActedOn)

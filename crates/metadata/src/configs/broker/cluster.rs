@@ -7,7 +7,8 @@ use crate::configs::Importance::{High, Low, Medium};
 use crate::configs::Update::{ClusterWide, ReadOnly};
 use crate::configs::Valid::{Any, AtLeast, ListOf, NonEmptyListOf};
 use crate::configs::reason::{
-    ALWAYS_BROKER, KAFKA_TESTS, NO_JAVA, NO_POOLS, NO_PROVIDERS, NO_QUORUM, NO_REPLICAS, NO_START_LIMIT, ONE_RACK,
+    ALWAYS_BROKER, CONTROLLERS_CLOSED, KAFKA_TESTS, NO_JAVA, NO_POOLS, NO_PROVIDERS, NO_QUORUM, NO_REPLICAS,
+    NO_START_LIMIT, ONE_RACK,
 };
 use crate::configs::row::{boolean, class, int, list, long, string};
 
@@ -30,7 +31,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Names of the providers that resolve `${...}` in config values."),
     boolean("controlled.shutdown.enable", Is("true"), Any, Medium, ReadOnly, NO_REPLICAS)
         .doc("Whether leadership moves away before a broker stops."),
-    list("controller.listener.names", Required, NonEmptyListOf(&[]), High, ReadOnly, NO_QUORUM)
+    list("controller.listener.names", Required, NonEmptyListOf(&[]), High, ReadOnly, CONTROLLERS_CLOSED)
         .doc("Listeners on which the controller is reached."),
     long("controller.performance.always.log.threshold.ms", Is("2000"), AtLeast(0), Medium, ReadOnly, NO_QUORUM)
         .internal()

@@ -7,8 +7,8 @@ use crate::configs::Importance::{High, Low, Medium};
 use crate::configs::Update::{ClusterWide, PerBroker, ReadOnly};
 use crate::configs::Valid::{Any, AtLeast, Between, BetweenDecimal, BetweenOrMinusOne, ListOf, NonEmptyListOf, OneOf};
 use crate::configs::reason::{
-    ALWAYS_IN_SYNC, CLEANING_LATER, DELETED_AT_ONCE, NO_POOLS, NO_PREALLOCATION, NO_PURGATORY, NO_REPLICAS, NO_TIERING,
-    ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, PRODUCERS_KEPT,
+    ALWAYS_IN_SYNC, CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, KEYS_REQUIRED, NO_POOLS, NO_PREALLOCATION,
+    NO_PURGATORY, NO_REPLICAS, NO_TIERING, ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, PRODUCERS_KEPT, ROLLED_ON_TIME,
 };
 use crate::configs::row::{boolean, double, hours, int, list, long, minutes, same, string};
 
@@ -69,21 +69,21 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Default of the topics' `min.compaction.lag.ms`, in milliseconds."),
     int("log.cleaner.threads", Is("1"), AtLeast(0), Medium, ClusterWide, CLEANING_LATER)
         .doc("Threads that clean logs."),
-    list("log.cleanup.policy", Is("delete"), ListOf(&["compact", "delete"]), Medium, ClusterWide, CLEANING_LATER)
+    list("log.cleanup.policy", Is("delete"), ListOf(&["compact", "delete"]), Medium, ClusterWide, KEYS_REQUIRED)
         .doc("Default of the topics' `cleanup.policy`."),
     list("log.dir", Is("/tmp/kafka-logs"), NonEmptyListOf(&[]), High, ReadOnly, ActedOn)
         .doc("Folder of the data, when `log.dirs` does not say."),
     long("log.dir.failure.timeout.ms", Is("30000"), AtLeast(1), Low, ReadOnly, ONE_FOLDER)
         .doc("Time after which a broker stops that could not report a failed folder, in milliseconds."),
     list("log.dirs", Null, NonEmptyListOf(&[]), High, ReadOnly, ActedOn).doc("Folders of the data."),
-    long("log.flush.interval.messages", Is("9223372036854775807"), AtLeast(1), High, ClusterWide, ActedOn)
+    long("log.flush.interval.messages", Is("9223372036854775807"), AtLeast(1), High, ClusterWide, FLUSHED_ANYWAY)
         .doc("Default of the topics' `flush.messages`."),
-    long("log.flush.interval.ms", Null, Any, High, ClusterWide, ActedOn)
+    long("log.flush.interval.ms", Null, Any, High, ClusterWide, FLUSHED_ANYWAY)
         .synonyms(&[same("log.flush.scheduler.interval.ms")])
         .doc("Default of the topics' `flush.ms`, in milliseconds; unset follows `log.flush.scheduler.interval.ms`."),
     int("log.flush.offset.checkpoint.interval.ms", Is("60000"), AtLeast(0), High, ReadOnly, OWN_CHECKPOINTS)
         .doc("Time between checkpoints of the recovery point, in milliseconds."),
-    long("log.flush.scheduler.interval.ms", Is("9223372036854775807"), Any, High, ReadOnly, ActedOn)
+    long("log.flush.scheduler.interval.ms", Is("9223372036854775807"), Any, High, ReadOnly, FLUSHED_ANYWAY)
         .doc("Time between checks for logs that are due to be synced, in milliseconds."),
     int("log.flush.start.offset.checkpoint.interval.ms", Is("60000"), AtLeast(0), High, ReadOnly, OWN_CHECKPOINTS)
         .doc("Time between checkpoints of the log start offsets, in milliseconds."),
@@ -130,9 +130,9 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Default of the topics' `retention.ms`."),
     int("log.roll.hours", Is("168"), AtLeast(1), High, ReadOnly, ActedOn)
         .doc("Default of the topics' `segment.ms` in hours, unless `log.roll.ms` says."),
-    int("log.roll.jitter.hours", Is("0"), AtLeast(0), High, ReadOnly, ActedOn)
+    int("log.roll.jitter.hours", Is("0"), AtLeast(0), High, ReadOnly, ROLLED_ON_TIME)
         .doc("Default of the topics' `segment.jitter.ms` in hours, unless `log.roll.jitter.ms` says."),
-    long("log.roll.jitter.ms", Null, Any, High, ClusterWide, ActedOn)
+    long("log.roll.jitter.ms", Null, Any, High, ClusterWide, ROLLED_ON_TIME)
         .synonyms(&[hours("log.roll.jitter.hours")])
         .doc("Default of the topics' `segment.jitter.ms`."),
     long("log.roll.ms", Null, Any, High, ClusterWide, ActedOn)

@@ -6,7 +6,9 @@ use crate::configs::Effect::ActedOn;
 use crate::configs::Importance::{High, Low, Medium};
 use crate::configs::Update::{ClusterWide, PerBroker, ReadOnly};
 use crate::configs::Valid::{Any, AtLeast, ListOf, NonEmptyListOf};
-use crate::configs::reason::{LIMITS_LATER, MEMORY_BUDGET, NO_POOLS, NO_PURGATORY, NO_REPLICAS, SECURITY_LATER};
+use crate::configs::reason::{
+    LIMITS_LATER, MEMORY_BUDGET, NO_POOLS, NO_PURGATORY, NO_REPLICAS, ONLY_PLAINTEXT, SECURITY_LATER,
+};
 use crate::configs::row::{int, list, long, string};
 
 /// Sorted by name.
@@ -31,7 +33,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         Any,
         Low,
         PerBroker,
-        SECURITY_LATER,
+        ONLY_PLAINTEXT,
     )
     .doc("Security protocol of each listener's name, as `NAME:PROTOCOL` items."),
     list("listeners", Is("PLAINTEXT://:9092"), NonEmptyListOf(&[]), High, PerBroker, ActedOn)
