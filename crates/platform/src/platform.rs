@@ -108,6 +108,12 @@ impl Platform {
         self.address
     }
 
+    /// What opens the API over its port, as a bearer token. A secret of the user who started the platform.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// A kubeconfig file (YAML) with which kubectl reaches this API. It holds the token: write it readable by its owner only.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
