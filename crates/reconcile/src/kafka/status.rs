@@ -1,0 +1,174 @@
+//! The status of a Kafka and of the pods that mirror its process. Pure.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use super::properties::{BROKER_HOST, served_listeners};
+use super::unserved::{KAFKA_VERSION, warnings};
+use crate::strimzi::{Condition, Kafka, KafkaStatus, ListenerAddress, ListenerStatus, timed};
+use crate::workload::pods::is_ready;
+
+/// Why the resource cannot be brought to life as it is written, if so. `all` are the Kafkas of the namespace.
+pub(super) fn refusal(kafka: &Kafka, all: &[Kafka]) -> Option<Condition> {
+    if served_listeners(kafka).next().is_none() {
+        let message = "no listener that is served: expected one in spec.kafka.listeners with type internal, tls: false and \
+                       no authentication";
+        return Some(Condition::not_ready("InvalidResourceException", message));
+    }
+    let key = |kafka: &Kafka| (kafka.metadata.creation_timestamp.as_ref().map(|time| time.0), kafka.name_any());
+    let older = all.iter().filter(|other| other.metadata.deletion_timestamp.is_none() && key(other) < key(kafka));
+    for other in older {
+        let taken = served_listeners(kafka).find(|mine| served_listeners(other).any(|theirs| theirs.port == mine.port));
+        if let Some(listener) = taken {
+            let message = format!(
+                "port {} of listener {} is taken by the Kafka {}",
+                listener.port,
+                listener.name,
+                other.name_any()
+            );
+            return Some(Condition::not_ready("PortConflict", message));
+        }
+    }
+    None
+}
+
+/// The whole status. `cluster_id` is what a broker answered; an older answer stays.
+pub(super) fn status(kafka: &Kafka, ready: Condition, cluster_id: Option<String>, now: &str) -> Value {
+    let before = kafka.status.clone().unwrap_or_default();
+    let served = ready.status == "True";
+    let mut conditions = vec![ready];
+    conditions.extend(warnings(kafka));
+    json!(KafkaStatus {
+        conditions: timed(conditions, &before.conditions, now),
+        observed_generation: kafka.metadata.generation,
+        listeners: if served { listeners(kafka) } else { Vec::new() },
+        cluster_id: cluster_id.or(before.cluster_id),
+        kafka_version: Some(KAFKA_VERSION.into()),
+    })
+}
+
+/// The status of a resource that is left alone.
+pub(super) fn paused(kafka: &Kafka, now: &str) -> Value {
+    let before = kafka.status.clone().unwrap_or_default();
+    let conditions = timed(vec![Condition::state("ReconciliationPaused")], &before.conditions, now);
+    json!(KafkaStatus { conditions, observed_generation: kafka.metadata.generation, ..before })
+}
+
+fn listeners(kafka: &Kafka) -> Vec<ListenerStatus> {
+    let status = |listener: &crate::strimzi::Listener| ListenerStatus {
+        name: listener.name.clone(),
+        addresses: vec![ListenerAddress { host: BROKER_HOST.into(), port: listener.port }],
+        bootstrap_servers: format!("{BROKER_HOST}:{}", listener.port),
+    };
+    served_listeners(kafka).map(status).collect()
+}
+
+/// Ready or not, from the pod of the process.
+pub(super) fn condition(process: Option<&Pod>) -> Condition {
+    if process.is_some_and(is_ready) {
+        return Condition::ready();
+    }
+    let container = process.and_then(container_status);
+    let last_words = container.and_then(|container| {
+        let ended = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| state.as_ref()?.terminated.clone();
+        let ended = ended(&container.state).or_else(|| ended(&container.last_state))?;
+        let message = ended.message.as_deref().map(str::trim).and_then(|text| text.lines().last()).map(str::to_owned);
+        Some(message.unwrap_or_else(|| format!("the broker ended with exit code {}", ended.exit_code)))
+    });
+    match last_words {
+        Some(message) => Condition::not_ready("BrokerFailed", message),
+        None => Condition::not_ready("Creating", "Kafka cluster is being deployed"),
+    }
+}
+
+fn container_status(pod: &Pod) -> Option<&ContainerStatus> {
+    pod.status.as_ref()?.container_statuses.as_ref()?.first()
+}
+
+/// What a pod that mirrors the process shows: the process's own state.
+pub(super) fn mirrored_pod(process: Option<&Pod>) -> Option<Value> {
+    Some(json!(process?.status.as_ref()?))
+}
+
+/// What the pod of a part of this very process shows: it runs, since this code does.
+pub(super) fn running_pod(pod: &Pod, now: &str) -> Value {
+    let before = json!(pod.status);
+    let since = before["startTime"].as_str().unwrap_or(now).to_owned();
+    let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
+    let condition = |kind: &str| json!({"type": kind, "status": "True", "lastTransitionTime": since});
+    let kinds = ["PodScheduled", "Initialized", "ContainersReady", "Ready"];
+    json!({
+        "phase": "Running",
+        "startTime": since,
+        "conditions": kinds.map(condition),
+        "containerStatuses": [{
+            "name": container.map(|c| c.name.as_str()).unwrap_or_default(),
+            "image": container.and_then(|c| c.image.as_deref()).unwrap_or_default(),
+            "imageID": "",
+            "ready": true,
+            "started": true,
+            "restartCount": 0,
+            "state": {"running": {"startedAt": since}},
+        }],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::from_json;
+
+    fn kafka(name: &str, port: u16, created: &str) -> Kafka {
+        from_json(json!({"apiVersion": "kafka.strimzi.io/v1beta2", "kind": "Kafka",
+            "metadata": {"name": name, "generation": 4, "creationTimestamp": created},
+            "spec": {"kafka": {"replicas": 1, "listeners": [{"name": "plain", "port": port, "type": "internal", "tls": false}]}}}))
+    }
+
+    fn pod(status: Value) -> Pod {
+        from_json(json!({"metadata": {"name": "p"}, "status": status}))
+    }
+
+    #[test]
+    fn a_ready_process_makes_the_resource_ready_with_its_addresses() {
+        let kafka = kafka("a", 9092, "2026-01-01T00:00:00Z");
+        let process = pod(json!({"conditions": [{"type": "Ready", "status": "True"}]}));
+        let status = status(&kafka, condition(Some(&process)), Some("id".into()), "now");
+        assert_eq!(status["conditions"][0], json!({"type": "Ready", "status": "True", "lastTransitionTime": "now"}));
+        assert_eq!(status["listeners"][0]["bootstrapServers"], "127.0.0.1:9092");
+        assert_eq!((&status["clusterId"], &status["observedGeneration"]), (&json!("id"), &json!(4)));
+    }
+
+    #[test]
+    fn a_process_that_ended_gives_its_last_words() {
+        let process = pod(json!({"containerStatuses": [{"name": "kafka", "image": "", "imageID": "", "ready": false,
+            "restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 1, "message": "starting\ncannot listen on 127.0.0.1:9092\n"}}}]}));
+        let found = condition(Some(&process));
+        assert_eq!(found.message.as_deref(), Some("cannot listen on 127.0.0.1:9092"));
+        assert_eq!(found.reason.as_deref(), Some("BrokerFailed"));
+    }
+
+    #[test]
+    fn a_process_that_starts_is_being_deployed() {
+        assert_eq!(condition(None).reason.as_deref(), Some("Creating"));
+        let kafka = kafka("a", 9092, "2026-01-01T00:00:00Z");
+        assert_eq!(status(&kafka, condition(None), None, "now")["listeners"], json!([]));
+    }
+
+    #[test]
+    fn the_younger_of_two_with_one_port_is_told_whose_it_is() {
+        let (first, second) = (kafka("a", 9092, "2026-01-01T00:00:00Z"), kafka("b", 9092, "2026-01-02T00:00:00Z"));
+        let all = [first.clone(), second.clone()];
+        assert!(refusal(&first, &all).is_none());
+        let message = refusal(&second, &all).unwrap().message.unwrap();
+        assert_eq!(message, "port 9092 of listener plain is taken by the Kafka a");
+    }
+
+    #[test]
+    fn a_resource_without_a_served_listener_says_what_is_expected() {
+        let mut kafka = kafka("a", 9092, "2026-01-01T00:00:00Z");
+        kafka.spec.kafka.listeners[0].tls = true;
+        assert!(refusal(&kafka, &[]).unwrap().message.unwrap().contains("spec.kafka.listeners"));
+    }
+}
