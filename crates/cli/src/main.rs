@@ -8,8 +8,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod commands;
+mod kubectl;
 mod logs;
+mod manifest;
+mod running;
 mod tools;
+mod up;
 
 /// Small, short-lived allocations from many connections are what this process does; mimalloc is quicker at it than
 /// the system's allocator and gives memory back, which keeps the idle footprint small.

@@ -3,21 +3,27 @@
 //!
 //! A command builds the runtime it needs itself: the broker wants one thread per core, a tool wants one.
 
+pub(crate) mod apply;
+mod delete;
+mod get;
+mod install_tools;
+mod logs;
+mod up;
+
 use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{logs, tools};
-
-mod install_tools;
+use crate::kubectl::server::RequestError;
+use crate::tools;
 
 /// An event-streaming platform that speaks Apache Kafka.
 #[derive(Parser, Debug)]
 #[command(name = "millstream", version, max_term_width = 120)]
 pub(crate) struct CommandLine {
     #[command(flatten)]
-    logs: logs::Options,
+    logs: crate::logs::Options,
     #[command(subcommand)]
     command: Command,
 }
@@ -41,6 +47,11 @@ enum Command {
     BrokerApiVersions(ToolArgs),
     /// Make links under the names of Kafka's scripts, each of which is that tool.
     InstallTools(install_tools::Args),
+    Apply(apply::Args),
+    Delete(delete::Args),
+    Get(get::Args),
+    Logs(logs::Args),
+    Up(up::Args),
 }
 
 /// The rest of the line, which a tool reads itself: docs/decisions/0004.
@@ -54,7 +65,7 @@ struct ToolArgs {
 pub(crate) const QUIET: &str = "warn";
 
 pub(crate) fn run(line: CommandLine) -> Result<ExitCode> {
-    logs::init(&line.logs, line.command.default_log_level());
+    crate::logs::init(&line.logs, line.command.default_log_level());
     match line.command {
         Command::Topics(args) => Ok(tools::run(&tools::TOPICS, args.words)),
         Command::ConsumerGroups(args) => Ok(tools::run(&tools::CONSUMER_GROUPS, args.words)),
@@ -62,7 +73,21 @@ pub(crate) fn run(line: CommandLine) -> Result<ExitCode> {
         Command::GetOffsets(args) => Ok(tools::run(&tools::GET_OFFSETS, args.words)),
         Command::BrokerApiVersions(args) => Ok(tools::run(&tools::BROKER_API_VERSIONS, args.words)),
         Command::InstallTools(args) => install_tools::run(&args),
+        Command::Apply(args) => wait_for(apply::run(args)),
+        Command::Delete(args) => wait_for(delete::run(args)),
+        Command::Get(args) => wait_for(get::run(args)),
+        Command::Logs(args) => wait_for(logs::run(args)),
+        Command::Up(args) => wait_for(up::run(args)),
     }
+}
+
+/// Runs a command of the platform: one thread is enough. What the server refused is said in kubectl's own words.
+fn wait_for(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    let result = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command);
+    result.or_else(|error| {
+        eprintln!("{}", error.downcast::<RequestError>()?);
+        Ok(ExitCode::FAILURE)
+    })
 }
 
 impl Command {
@@ -74,7 +99,12 @@ impl Command {
             | Self::Configs(_)
             | Self::GetOffsets(_)
             | Self::BrokerApiVersions(_)
-            | Self::InstallTools(_) => QUIET,
+            | Self::InstallTools(_)
+            | Self::Apply(_)
+            | Self::Delete(_)
+            | Self::Get(_)
+            | Self::Logs(_)
+            | Self::Up(_) => QUIET,
         }
     }
 }

@@ -1,0 +1,202 @@
+//! Manifests from files, folders and standard input: YAML or JSON, several documents to a file, `List`s unpacked.
+//!
+//! Called by `up`, `apply` and `delete`. Everything is read and checked before anything is sent, so a broken file
+//! leaves nothing half applied. A complaint names file, line, field and what was expected.
+
+mod node;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use serde_saphyr::Spanned;
+
+pub(crate) use node::Lines;
+use node::Node;
+
+/// No manifest of a human hand is larger; Kubernetes itself stops at 3 MiB a request.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// One object of a manifest file, with where it came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Manifest {
+    /// The object as JSON: `apiVersion`, `kind` and `metadata.name` are present.
+    pub(crate) object: Value,
+    source: String,
+    lines: Lines,
+}
+
+/// Why manifests could not be read; the text is what the user sees.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("the path \"{0}\" does not exist")]
+    Missing(String),
+    #[error("the path \"{path}\" cannot be read: {error}")]
+    Unreadable { path: String, error: io::Error },
+    #[error("{0}: larger than {FILE_BYTES_MAX} bytes; a manifest is not")]
+    TooLarge(String),
+    #[error("no manifests (.yaml, .yml, .json) in the folder \"{0}\"")]
+    EmptyFolder(String),
+    #[error("error parsing {place}: {reason}")]
+    Syntax { place: String, reason: String },
+    #[error("{place}: {field}: {expected}")]
+    Field { place: String, field: &'static str, expected: String },
+}
+
+impl Manifest {
+    /// `file:line` of a field of this object, of the object itself when the field is empty or unknown.
+    pub(crate) fn place(&self, field: &str) -> String {
+        match self.lines.of(field).or_else(|| self.lines.of("")) {
+            Some(line) => format!("{}:{line}", self.source),
+            None => self.source.clone(),
+        }
+    }
+
+    /// `apiVersion`, for example `kafka.strimzi.io/v1beta2`.
+    pub(crate) fn api_version(&self) -> &str {
+        self.object["apiVersion"].as_str().unwrap_or_default()
+    }
+
+    /// `kind`, for example `KafkaTopic`.
+    pub(crate) fn kind(&self) -> &str {
+        self.object["kind"].as_str().unwrap_or_default()
+    }
+
+    /// `metadata.name`.
+    pub(crate) fn name(&self) -> &str {
+        self.object["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
+    /// `metadata.namespace`, when the manifest gives one.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        self.object["metadata"]["namespace"].as_str()
+    }
+
+    fn check(object: Value, source: &str, lines: Lines) -> Result<Self, ReadError> {
+        let manifest = Self { object, source: source.to_owned(), lines };
+        let complain = |field: &'static str, expected: &str| {
+            Err(ReadError::Field { place: manifest.place(field), field, expected: expected.to_owned() })
+        };
+        if !manifest.object.is_object() {
+            return complain("", "expected an object with apiVersion, kind and metadata");
+        }
+        for (field, expected) in [
+            ("apiVersion", "required; expected a group and version, such as v1 or kafka.strimzi.io/v1"),
+            ("kind", "required; expected a kind, such as KafkaTopic"),
+        ] {
+            if manifest.object[field].as_str().is_none_or(str::is_empty) {
+                return complain(field, expected);
+            }
+        }
+        if !manifest.object["metadata"].is_object() {
+            return complain("metadata", "required; expected an object with a name");
+        }
+        if manifest.object["metadata"]["name"].as_str().is_none_or(str::is_empty) {
+            return complain("metadata.name", "required; expected a non-empty string");
+        }
+        match &manifest.object["metadata"]["namespace"] {
+            Value::Null | Value::String(_) => Ok(manifest),
+            _ => complain("metadata.namespace", "expected a string"),
+        }
+    }
+}
+
+/// Reads every object of the given paths, in the order of the paths, a folder's files by name. `-` is standard input.
+///
+/// # Errors
+/// The first thing that is wrong, with file, line and field.
+pub(crate) fn read(paths: &[String]) -> Result<Vec<Manifest>, ReadError> {
+    let mut manifests = Vec::new();
+    for path in paths {
+        if path == "-" {
+            let mut text = String::new();
+            io::stdin()
+                .take(FILE_BYTES_MAX)
+                .read_to_string(&mut text)
+                .map_err(|error| ReadError::Unreadable { path: "-".into(), error })?;
+            manifests.extend(parse("stdin", &text)?);
+            continue;
+        }
+        for file in files_of(path)? {
+            let source = file.display().to_string();
+            manifests.extend(parse(&source, &read_file(&file, &source)?)?);
+        }
+    }
+    Ok(manifests)
+}
+
+fn files_of(path: &str) -> Result<Vec<PathBuf>, ReadError> {
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => ReadError::Missing(path.to_owned()),
+        _ => ReadError::Unreadable { path: path.to_owned(), error },
+    };
+    if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+        return Ok(vec![PathBuf::from(path)]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        let manifest = file.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+        if manifest && file.is_file() {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        return Err(ReadError::EmptyFolder(path.to_owned()));
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_file(file: &Path, source: &str) -> Result<String, ReadError> {
+    let unreadable = |error| ReadError::Unreadable { path: source.to_owned(), error };
+    let mut text = String::new();
+    let read = fs::File::open(file)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(unreadable)?;
+    if read as u64 > FILE_BYTES_MAX { Err(ReadError::TooLarge(source.to_owned())) } else { Ok(text) }
+}
+
+/// The objects of one text; `source` names it in complaints.
+///
+/// # Errors
+/// Bad YAML, or an object without `apiVersion`, `kind` or a name.
+pub(crate) fn parse(source: &str, text: &str) -> Result<Vec<Manifest>, ReadError> {
+    let options = serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false };
+    let documents: Vec<Spanned<Node>> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| syntax(source, &error))?;
+    let mut manifests = Vec::new();
+    for document in documents {
+        let (object, lines) = node::split(document);
+        if !object.is_null() {
+            unpack(object, source, lines, &mut manifests)?;
+        }
+    }
+    Ok(manifests)
+}
+
+/// A `List` of whatever kind stands for its items (`kubectl get -o yaml` writes one).
+fn unpack(mut object: Value, source: &str, lines: Lines, manifests: &mut Vec<Manifest>) -> Result<(), ReadError> {
+    let list = object["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) && object["items"].is_array();
+    if !list {
+        manifests.push(Manifest::check(object, source, lines)?);
+        return Ok(());
+    }
+    let Value::Array(items) = object["items"].take() else { return Ok(()) };
+    for (index, item) in items.into_iter().enumerate() {
+        let below = lines.below(&format!("items[{index}]"));
+        manifests.push(Manifest::check(item, source, below)?);
+    }
+    Ok(())
+}
+
+fn syntax(source: &str, error: &serde_saphyr::Error) -> ReadError {
+    let place = match error.location() {
+        Some(at) => format!("{source}:{}:{}", at.line(), at.column()),
+        None => source.to_owned(),
+    };
+    ReadError::Syntax { place, reason: error.without_snippet().to_string() }
+}
