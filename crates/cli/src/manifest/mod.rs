@@ -4,8 +4,6 @@
 //! leaves nothing half applied. A complaint names file, line, field and what was expected.
 
 mod node;
-#[cfg(test)]
-mod tests;
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -200,3 +198,6 @@ fn syntax(source: &str, error: &serde_saphyr::Error) -> ReadError {
     };
     ReadError::Syntax { place, reason: error.without_snippet().to_string() }
 }
+
+#[cfg(test)]
+mod tests;
