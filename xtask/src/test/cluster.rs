@@ -37,7 +37,8 @@ impl Cluster {
         let data = empty_folder("millstream-data")?;
         let mut command = Command::new(workspace::target().join("debug/millstream"));
         command.args(["--log-level", "warn", "broker", "--listen", "127.0.0.1:0", "--http", "off"]);
-        command.args(["--set", "node.id=1", "--data-dir"]).arg(&data);
+        // As Kafka's own server.properties says it, so that both describe their topics in the same words.
+        command.args(["--set", "node.id=1", "--set", "log.segment.bytes=1073741824", "--data-dir"]).arg(&data);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("starting the broker")?;
         let mut stdout = BufReader::new(child.stdout.take().context("stdout is piped")?);
         let mut line = String::new();

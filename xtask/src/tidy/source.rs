@@ -41,7 +41,8 @@ impl Findings<'_> {
 
     fn head(&mut self, text: &str) {
         let lines = text.lines().take_while(|line| line.starts_with("//!")).count();
-        if lines == 0 {
+        // The tests of a module, beside it: the module's head is theirs.
+        if lines == 0 && !self.file.ends_with("/tests.rs") {
             self.add(1, "no `//!` head: say what the file owns, who calls it, what must stay true");
         } else if lines > HEAD_LINES_MAX {
             self.add(1, format!("the head has {lines} lines, {HEAD_LINES_MAX} at most"));
@@ -53,7 +54,10 @@ impl Findings<'_> {
             return;
         }
         let total = text.lines().count();
-        let code = text.lines().position(|line| line == "#[cfg(test)]").unwrap_or(total);
+        let lines: Vec<&str> = text.lines().collect();
+        let begins_tests =
+            |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{');
+        let code = lines.windows(2).position(begins_tests).unwrap_or(total);
         if code > FILE_LINES_MAX {
             self.add(0, format!("{code} lines before the tests, {FILE_LINES_MAX} at most: split by noun"));
         }
@@ -146,6 +150,7 @@ mod tests {
     #[test]
     fn heads_are_required_and_short() {
         finds("crates/a/src/offset.rs", "fn f() {}\n", &["offset.rs:1: no `//!` head"]);
+        finds("crates/a/src/offset/tests.rs", "fn f() {}\n", &[]);
         finds("crates/a/src/offset.rs", &"//! x\n".repeat(13), &["13 lines, 12 at most"]);
     }
 
@@ -162,7 +167,8 @@ mod tests {
         finds("crates/a/src/offset.rs", &long, &["601 lines before the tests"]);
         finds("crates/a/src/generated/fetch.rs", &long, &[]);
         finds("crates/a/src/offset/tests.rs", &long, &[]);
-        let tested = format!("//! x\n#[cfg(test)]\n{}", "fn f() {}\n".repeat(100));
+        let tested = format!("//! x\n#[cfg(test)]\nmod tests {{\n{}}}\n", "fn f() {}\n".repeat(98));
+        finds("crates/a/src/offset.rs", "//! x\n#[cfg(test)]\nmod tests;\n\nfn f() {}\n", &[]);
         finds("crates/a/src/offset.rs", &tested, &["move them to crates/a/src/offset/tests.rs"]);
     }
 
