@@ -33,6 +33,9 @@ enum Command {
     /// Create, alter, delete, list and describe topics (kafka-topics).
     #[command(disable_help_flag = true)]
     Topics(ToolArgs),
+    /// Send each line of standard input as a record (kafka-console-producer).
+    #[command(disable_help_flag = true)]
+    ConsoleProducer(ToolArgs),
     /// List, describe and delete consumer groups, and set their offsets (kafka-consumer-groups).
     #[command(disable_help_flag = true)]
     ConsumerGroups(ToolArgs),
@@ -68,6 +71,7 @@ pub(crate) fn run(line: CommandLine) -> Result<ExitCode> {
     crate::logs::init(&line.logs, line.command.default_log_level());
     match line.command {
         Command::Topics(args) => Ok(tools::run(&tools::TOPICS, args.words)),
+        Command::ConsoleProducer(args) => Ok(tools::run(&tools::CONSOLE_PRODUCER, args.words)),
         Command::ConsumerGroups(args) => Ok(tools::run(&tools::CONSUMER_GROUPS, args.words)),
         Command::Configs(args) => Ok(tools::run(&tools::CONFIGS, args.words)),
         Command::GetOffsets(args) => Ok(tools::run(&tools::GET_OFFSETS, args.words)),
@@ -95,6 +99,7 @@ impl Command {
     fn default_log_level(&self) -> &'static str {
         match self {
             Self::Topics(_)
+            | Self::ConsoleProducer(_)
             | Self::ConsumerGroups(_)
             | Self::Configs(_)
             | Self::GetOffsets(_)

@@ -18,8 +18,10 @@ mod admin;
 mod bootstrap;
 mod broker_api_versions;
 mod configs;
+mod console_producer;
 mod consumer_groups;
 mod get_offsets;
+mod interrupt;
 mod java_order;
 mod options;
 mod properties;
@@ -47,12 +49,14 @@ pub(crate) struct Tool {
 
 pub(crate) static TOPICS: Tool = topics::TOOL;
 pub(crate) static CONSUMER_GROUPS: Tool = consumer_groups::TOOL;
+pub(crate) static CONSOLE_PRODUCER: Tool = console_producer::TOOL;
 pub(crate) static CONFIGS: Tool = configs::TOOL;
 pub(crate) static GET_OFFSETS: Tool = get_offsets::TOOL;
 pub(crate) static BROKER_API_VERSIONS: Tool = broker_api_versions::TOOL;
 
 /// Every tool there is.
-pub(crate) static TOOLS: [&Tool; 5] = [&TOPICS, &CONSUMER_GROUPS, &CONFIGS, &GET_OFFSETS, &BROKER_API_VERSIONS];
+pub(crate) static TOOLS: [&Tool; 6] =
+    [&TOPICS, &CONSOLE_PRODUCER, &CONSUMER_GROUPS, &CONFIGS, &GET_OFFSETS, &BROKER_API_VERSIONS];
 
 /// Where a tool writes, so that a test can look at it.
 pub(crate) struct Streams<'a> {

@@ -12,7 +12,6 @@ pub(crate) fn load(path: &str) -> io::Result<Properties> {
 }
 
 /// `key=value` words; a word without `=` is a key with an empty value.
-#[cfg_attr(not(test), expect(dead_code, reason = "the console tools, which take such words, follow"))]
 pub(crate) fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Properties {
     let pairs = words.into_iter().map(|word| word.split_once('=').unwrap_or((word, "")));
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()

@@ -15,16 +15,32 @@ pub(super) static OPTIONS: [OptionSpec; 25] = [
     value("topic", "topic", "REQUIRED: the topic to send to."),
     flag("sync", "Send one record at a time and wait for its answer."),
     maybe("compression-codec", "codec", "none, gzip, snappy, lz4 or zstd; gzip when no codec is named."),
-    value("batch-size", "bytes", "Records for one partition are gathered up to this size (batch.size). Default: 16384."),
+    value(
+        "batch-size",
+        "bytes",
+        "Records for one partition are gathered up to this size (batch.size). Default: 16384.",
+    ),
     value("message-send-max-retries", "count", "How often a failed request is tried again (retries). Default: 3."),
     value("retry-backoff-ms", "ms", "Pause before a request is tried again (retry.backoff.ms). Default: 100."),
     value("timeout", "ms", "How long a record waits for others to share its batch (linger.ms). Default: 1000."),
-    value("request-required-acks", "acks", "Who must have the records before the answer (acks): 0, 1, all or -1. Default: -1."),
+    value(
+        "request-required-acks",
+        "acks",
+        "Who must have the records before the answer (acks): 0, 1, all or -1. Default: -1.",
+    ),
     value("request-timeout-ms", "ms", "How long to wait for an answer (request.timeout.ms). Default: 1500."),
-    value("metadata-expiry-ms", "ms", "Leaders are looked up again after this time (metadata.max.age.ms). Default: 300000."),
+    value(
+        "metadata-expiry-ms",
+        "ms",
+        "Leaders are looked up again after this time (metadata.max.age.ms). Default: 300000.",
+    ),
     value("max-block-ms", "ms", "How long sending may wait for leaders or for memory (max.block.ms). Default: 60000."),
     value("max-memory-bytes", "bytes", "Memory for records that wait to be sent (buffer.memory). Default: 33554432."),
-    value("max-partition-memory-bytes", "bytes", "Deprecated: the same as --batch-size, and wins over it. Default: 16384."),
+    value(
+        "max-partition-memory-bytes",
+        "bytes",
+        "Deprecated: the same as --batch-size, and wins over it. Default: 16384.",
+    ),
     value("line-reader", "class", "Class that reads lines; there is org.apache.kafka.tools.LineMessageReader."),
     value("socket-buffer-size", "bytes", "Size of the socket's buffer (send.buffer.bytes). Default: 102400."),
     value("reader-property", "name=value", READER_HELP),
@@ -102,13 +118,19 @@ const LINE_READER: &str = "org.apache.kafka.tools.LineMessageReader";
 
 /// The name of the two under which an option was given; the old one is warned about.
 fn renamed(
-    line: &Line, streams: &mut Streams<'_>, old: &'static str, new: &'static str,
+    line: &Line,
+    streams: &mut Streams<'_>,
+    old: &'static str,
+    new: &'static str,
 ) -> Result<&'static str, Failure> {
     match (line.has(old), line.has(new)) {
         (true, true) => Err(Failure::Usage(format!("Options --{new} and --{old} cannot be specified together."))),
         (true, false) => {
             let out = &mut streams.out;
-            writeln!(out, "Warning: --{old} is deprecated and will be removed in a future version. Use --{new} instead.")?;
+            writeln!(
+                out,
+                "Warning: --{old} is deprecated and will be removed in a future version. Use --{new} instead."
+            )?;
             Ok(old)
         }
         _ => Ok(new),
@@ -150,7 +172,8 @@ mod tests {
 
     #[test]
     fn an_option_wins_over_a_property_and_a_property_over_a_default() {
-        let (asked, _) = asked(&["--timeout", "7", "--command-property", "acks=1", "--command-property", "linger.ms=9"]);
+        let (asked, _) =
+            asked(&["--timeout", "7", "--command-property", "acks=1", "--command-property", "linger.ms=9"]);
         let client = asked.unwrap().client;
         let got = ["linger.ms", "acks", "retries", "batch.size", "client.id"].map(|name| client[name].as_str());
         assert_eq!(got, ["7", "1", "3", "16384", "console-producer"]);
@@ -158,7 +181,9 @@ mod tests {
 
     #[test]
     fn a_codec_without_a_name_is_gzip() {
-        for (words, codec) in [(&[][..], "none"), (&["--compression-codec"], "gzip"), (&["--compression-codec", "zstd"], "zstd")] {
+        for (words, codec) in
+            [(&[][..], "none"), (&["--compression-codec"], "gzip"), (&["--compression-codec", "zstd"], "zstd")]
+        {
             assert_eq!(asked(words).0.unwrap().client["compression.type"], codec);
         }
     }
@@ -167,7 +192,10 @@ mod tests {
     fn an_old_name_works_with_a_warning_and_not_beside_the_new_one() {
         let (old, out) = asked(&["--property", "parse.key=true"]);
         assert_eq!(old.unwrap().reader["parse.key"], "true");
-        assert_eq!(out, "Warning: --property is deprecated and will be removed in a future version. Use --reader-property instead.\n");
+        assert_eq!(
+            out,
+            "Warning: --property is deprecated and will be removed in a future version. Use --reader-property instead.\n"
+        );
         let (both, _) = asked(&["--property", "a=b", "--reader-property", "c=d"]);
         let Err(Failure::Usage(message)) = both else { panic!("both names at once") };
         assert_eq!(message, "Options --reader-property and --property cannot be specified together.");

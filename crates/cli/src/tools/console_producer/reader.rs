@@ -80,7 +80,12 @@ impl LineReader {
 
     /// Takes what stands before `separator` off `rest`.
     fn part<'a>(
-        &self, wanted: bool, line: &str, rest: &mut &'a str, separator: &str, what: &str,
+        &self,
+        wanted: bool,
+        line: &str,
+        rest: &mut &'a str,
+        separator: &str,
+        what: &str,
     ) -> Result<Option<&'a str>, String> {
         if !wanted {
             return Ok(None);
@@ -107,7 +112,9 @@ impl LineReader {
                 return Err(format!("No header key separator found in pair '{pair}' on line number {number}"));
             };
             if self.is_null(key) {
-                return Err(format!("Header keys should not be equal to the null marker '{key}' as they can't be null"));
+                return Err(format!(
+                    "Header keys should not be equal to the null marker '{key}' as they can't be null"
+                ));
             }
             split.push((key.to_owned(), self.nullable(value)));
         }
@@ -163,7 +170,10 @@ mod tests {
 
     #[test]
     fn separators_must_differ() {
-        assert_eq!(reader(&["headers.separator=:"]).unwrap_err(), "headers.separator and headers.key.separator may not be equal");
+        assert_eq!(
+            reader(&["headers.separator=:"]).unwrap_err(),
+            "headers.separator and headers.key.separator may not be equal"
+        );
         assert_eq!(reader(&["null.marker=,"]).unwrap_err(), "null.marker and headers.separator may not be equal");
     }
 }
