@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::error::ApiError;
 use crate::logs::Logs;
 use crate::resources::{Defaults, Resources};
+use crate::runner::{ImageRule, Runner, Settings};
 use crate::store::{OpenError, Store};
 
 /// How often events older than an hour are looked for.
@@ -29,18 +30,34 @@ pub struct Config {
     pub api: SocketAddr,
     /// First address of the /16 out of which Services get their addresses.
     pub service_network: Ipv4Addr,
+    /// First address of the /16 out of which pods get their addresses.
+    pub pod_network: Ipv4Addr,
+    /// Programs behind images, before the built-in ones.
+    pub images: Vec<ImageRule>,
+    /// What built-in images run: the binary `millstream`.
+    pub executable: PathBuf,
+    /// The first delay of a container's restarts after the immediate one; it doubles up to five minutes.
+    pub restart_backoff: Duration,
+    /// Whether pods are run; without, the API alone is served.
+    pub runs_pods: bool,
     /// Where "now" comes from.
     pub clock: Clock,
 }
 
 impl Config {
-    /// The defaults for a data folder: a free port of 127.0.0.1, Services in 127.96.0.0/16.
+    /// The defaults for a data folder: a free port of 127.0.0.1, Services in 127.96.0.0/16, pods in
+    /// 127.97.0.0/16, this program as that of built-in images, the kubelet's back-off.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
             api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             service_network: Ipv4Addr::new(127, 96, 0, 0),
+            pod_network: Ipv4Addr::new(127, 97, 0, 0),
+            images: Vec::new(),
+            executable: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("millstream")),
+            restart_backoff: Duration::from_secs(10),
+            runs_pods: true,
             clock: Clock::system(),
         }
     }
@@ -74,6 +91,7 @@ pub struct Platform {
     service: ApiService,
     address: SocketAddr,
     token: String,
+    store: Store,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -84,16 +102,23 @@ impl Platform {
     /// # Errors
     /// When the data folder, the store or the port cannot be used; nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let listen = config.api;
-        let opened = tokio::task::spawn_blocking(move || open(&config)).await;
+        let of_store = config.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&of_store)).await;
         let (resources, logs, token) = opened.map_err(ApiError::internal)??;
-        let listener = Listener::bind(listen, token.clone()).await?;
+        let listener = Listener::bind(config.api, token.clone()).await?;
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let service = ApiService::new(resources.clone(), logs, shutdown.clone());
+        let store = resources.store.clone();
+        let service = ApiService::new(resources.clone(), logs.clone(), shutdown.clone());
         let address = listener.address();
         tasks.spawn(listener.serve(service.clone(), shutdown.clone()));
-        tasks.spawn(expire_events(resources, shutdown.clone()));
-        Ok(Self { service, address, token, shutdown, tasks })
+        tasks.spawn(expire_events(resources.clone(), shutdown.clone()));
+        if config.runs_pods {
+            let hosts = config.data_dir.join("hosts");
+            let settings =
+                Settings::new(config.images, config.executable, &hosts).restart_backoff(config.restart_backoff);
+            tasks.spawn(Runner::new(resources, logs, settings, config.pod_network).run(shutdown.clone()));
+        }
+        Ok(Self { service, address, token, store, shutdown, tasks })
     }
 
     /// The API in process, for `kube::Client::new(platform.service(), "default")`.
@@ -132,6 +157,8 @@ impl Platform {
         self.shutdown.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        let store = self.store.clone();
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
 }
 

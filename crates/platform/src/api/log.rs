@@ -51,7 +51,8 @@ pub(super) async fn response(
     Ok(response)
 }
 
-/// The container that is meant: the named one, the annotated default, or the only one.
+/// The container that is meant: the named one, the annotated default, or the only one beside
+/// init containers.
 fn container<'a>(pod: &'a Value, asked: &'a str) -> Result<&'a str, ApiError> {
     let names: Vec<&str> = ["/spec/containers", "/spec/initContainers"]
         .iter()
@@ -66,9 +67,9 @@ fn container<'a>(pod: &'a Value, asked: &'a str) -> Result<&'a str, ApiError> {
             .ok_or_else(|| ApiError::bad_request(format!("container {asked} is not valid for pod {name}")));
     }
     let default = object::annotation(pod, "kubectl.kubernetes.io/default-container");
-    match (default.filter(|default| names.contains(default)), names.as_slice()) {
+    match (default.filter(|default| names.contains(default)), list(pod, "/spec/containers")) {
         (Some(default), _) => Ok(default),
-        (None, [only]) => Ok(only),
+        (None, [only]) => Ok(text(only, "/name")),
         _ => {
             let names = names.join(" ");
             let message = format!("a container name must be specified for pod {name}, choose one of: [{names}]");

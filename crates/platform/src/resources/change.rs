@@ -81,7 +81,6 @@ impl Resources {
         })
     }
 
-    #[expect(dead_code, reason = "the runner, which keeps statuses, follows")]
     /// Changes the object at `target` by `edit`, which sees it as it is; for the platform's own bookkeeping.
     pub(crate) fn edit(
         &self,

@@ -129,7 +129,8 @@ struct State {
 
 #[derive(Debug)]
 struct Writer {
-    database: Database,
+    /// `None` once the store is closed.
+    database: Option<Database>,
     /// Versions below this may be handed out.
     reserved: u64,
 }
@@ -177,7 +178,7 @@ impl Store {
             log: VecDeque::new(),
             compacted: loaded.reserved,
         };
-        let writer = Writer { database, reserved: loaded.reserved };
+        let writer = Writer { database: Some(database), reserved: loaded.reserved };
         let (published, _) = tokio::sync::watch::channel(state.version);
         let shared =
             Shared { path: path.to_owned(), clock, writer: Mutex::new(writer), state: RwLock::new(state), published };
@@ -219,6 +220,17 @@ impl Store {
             self.publish(changes);
         }
         Ok(answer)
+    }
+
+    /// Syncs what is not yet synced and closes the file, whoever still holds a handle: reads go on, writes fail.
+    /// Blocks on the disk.
+    pub(crate) fn close(&self) {
+        let mut writer = self.0.writer.lock();
+        let synced = writer.commit(&[]);
+        writer.database = None;
+        if let Err(error) = synced {
+            tracing::warn!(path = %self.0.path.display(), %error, "the last statuses and events are lost");
+        }
     }
 
     /// What [`Store::write`] would answer, without doing it: `dryRun=All`.
@@ -294,12 +306,14 @@ fn load(database: &Database) -> Result<Loaded, redb::Error> {
 }
 
 impl Writer {
-    /// Writes `changes` and, when they include anything but events and statuses, syncs.
+    /// Writes `changes` and syncs, unless there are only events and statuses among them.
     fn commit(&mut self, changes: &[Change]) -> Result<(), redb::Error> {
         let last = changes.last().map_or(0, |change| change.version);
         let reserved = if last >= self.reserved { last + VERSION_RESERVE } else { self.reserved };
-        let mut transaction = self.database.begin_write()?;
-        if reserved == self.reserved && !changes.iter().any(Change::must_be_durable) {
+        let database = self.database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
+        let mut transaction = database.begin_write()?;
+        let may_wait = !changes.is_empty() && !changes.iter().any(Change::must_be_durable);
+        if reserved == self.reserved && may_wait {
             transaction.set_durability(redb::Durability::None)?;
         }
         {

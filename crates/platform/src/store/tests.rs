@@ -107,3 +107,14 @@ async fn a_watch_from_before_the_log_is_told_to_list_again() {
     let mut watch = store.watch(0);
     assert!(matches!(watch.next().await, WatchNext::Expired(error) if error.code == 410));
 }
+
+#[test]
+fn a_closed_store_lets_go_of_its_file_and_has_kept_its_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    store.write(|tx| Ok(tx.put(Key::new(&EVENT, "default", "e"), json!({})))).unwrap();
+    store.close();
+    assert!(store.write(|tx| Ok(tx.put(Key::new(&EVENT, "default", "f"), json!({})))).is_err());
+    let again = open(&folder);
+    assert!(again.get(&Key::new(&EVENT, "default", "e")).is_some());
+}
