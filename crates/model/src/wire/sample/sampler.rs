@@ -55,7 +55,7 @@ struct Sampler<'a> {
 
 impl Case {
     /// Bytes of one message. Without tagged fields they are the only way to write that message.
-    pub(super) fn sample(&self, version: i16, seed: u64, tagged: bool) -> Bytes {
+    pub fn sample(&self, version: i16, seed: u64, tagged: bool) -> Bytes {
         let mut sampler = Sampler { case: self, version, seed: Seed(seed), tagged };
         let mut encoder = Encoder::new();
         sampler.structure(0, &mut encoder).expect("samples hold no text beyond Kafka's limit");
