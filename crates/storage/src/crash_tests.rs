@@ -281,7 +281,11 @@ fn recover(world: &Shared, power: &mut bool) -> bool {
         let at = world.borrow_mut().dice.below(60);
         disk.set_faults(Faults { crash_at: Some(at), ..Faults::default() });
         let clock = Arc::new(ManualClock::default());
-        if until_crash(&disk, &clock, async { open(world, &clock).await.0 }).is_some() {
+        let opened = until_crash(&disk, &clock, async { open(world, &clock).await.1 });
+        if std::env::var("MILLSTREAM_CRASH_SEED").is_ok() {
+            eprintln!("crash ordered at {at}: {opened:?}");
+        }
+        if opened.is_some() {
             // It opened before it could crash: the process is killed instead.
             disk.restart_process();
             continue;

@@ -422,12 +422,8 @@ fn target_of(partition: &Partition, config: LogConfig) -> SegmentTarget {
 
 /// Takes entries into the settled state and gives the batches to write.
 fn settled_run(partition: &Partition, log: &mut PartitionLog, entries: Vec<SlotEntryBody>) -> SegmentRun {
-    let mut run = SegmentRun {
-        target: target_of(partition, log.config.clone()),
-        log_start: log.settled.log_start,
-        batches: Vec::new(),
-        aborted: Vec::new(),
-    };
+    let mut run =
+        SegmentRun { target: target_of(partition, log.config.clone()), batches: Vec::new(), aborted: Vec::new() };
     if log.fault.is_some() {
         return run;
     }

@@ -9,8 +9,6 @@ mod open_files;
 mod platform;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulated;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::io;
@@ -211,3 +209,6 @@ fn data(answer: DiskAnswer) -> Result<Bytes, DiskError> {
         other => unreachable!("data was asked for, {other:?} answered"),
     }
 }
+
+#[cfg(test)]
+mod tests;

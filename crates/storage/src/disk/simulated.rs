@@ -365,6 +365,9 @@ impl State {
                 Ok((DiskAnswer::Data(data), Settles::Nothing))
             }
             DiskOp::Write { file, at, data, sync } => {
+                if sync == WriteSync::Durable {
+                    self.write_back(&file, at..at + data.iter().map(|piece| piece.len() as u64).sum::<u64>());
+                }
                 let (inode, id) = self.change_file(&file, Unsynced::Write { at, data: data.concat() })?;
                 let durable = sync == WriteSync::Durable;
                 done(if durable { Settles::Changes(inode, vec![id]) } else { Settles::Nothing })
@@ -405,6 +408,20 @@ impl State {
             DiskOp::Space => {
                 let total = self.faults.capacity.unwrap_or(1 << 40);
                 Ok((DiskAnswer::Space(Space { total, usable: total.saturating_sub(self.used()) }), Settles::Nothing))
+            }
+        }
+    }
+
+    /// A direct write first writes back what the page cache has for its range: older bytes never follow newer ones.
+    fn write_back(&mut self, file: &Path, range: std::ops::Range<u64>) {
+        let Some(Entry::File(inode)) = self.names.get(file) else { return };
+        let inode = self.inodes.get_mut(inode).expect("names lead to inodes");
+        for (id, change) in std::mem::take(&mut inode.unsynced) {
+            match &change {
+                Unsynced::Write { at, data } if *at >= range.end || at + data.len() as u64 <= range.start => {
+                    inode.unsynced.insert(id, change);
+                }
+                _ => keep_some(&mut inode.durable, change, || true),
             }
         }
     }

@@ -3,8 +3,6 @@
 //! One task, the materialiser, calls what writes; reads come from anywhere. What every implementation must do stands
 //! in `contract.rs`, one suite run against all.
 
-#[cfg(test)]
-mod contract;
 pub mod kafka;
 pub mod memory;
 
@@ -69,8 +67,6 @@ pub struct LoadReport {
 #[derive(Clone, Debug)]
 pub struct SegmentRun {
     pub target: SegmentTarget,
-    /// Where the log starts, for the name of a first segment.
-    pub log_start: Offset,
     pub batches: Vec<Batch>,
     /// Transactions that these batches' markers aborted.
     pub aborted: Vec<AbortedTransaction>,
@@ -137,3 +133,6 @@ pub trait SegmentStore: fmt::Debug + Send + Sync {
     /// Changes what is kept, each edit wholly or not at all, and says how many bytes of batches each partition has left.
     fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>>;
 }
+
+#[cfg(test)]
+mod contract;

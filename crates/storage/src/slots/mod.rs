@@ -2,8 +2,6 @@
 //!
 //! What every implementation must do stands in `contract.rs`, one suite run against all.
 
-#[cfg(test)]
-mod contract;
 pub mod memory;
 pub mod ring;
 
@@ -69,3 +67,6 @@ pub trait SlotStore: fmt::Debug + Send + Sync {
     /// What the store takes at a time.
     fn limits(&self) -> SlotLimits;
 }
+
+#[cfg(test)]
+mod contract;

@@ -9,8 +9,6 @@ pub(crate) mod formats;
 mod load;
 mod plan;
 mod read;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -253,3 +251,6 @@ impl SegmentStore for KafkaDirectories {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

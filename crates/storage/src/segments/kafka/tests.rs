@@ -1,1 +1,162 @@
+//! What only Kafka's directories do: damage is found and blamed on the right partition, hints may lie, and Kafka's own
+//! tool reads the files where it is present.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use millstream_model::batch::BatchIter;
+use millstream_model::{LeaderEpoch, Offset};
+
+use super::*;
+use crate::disk::FileDisk;
+use crate::disk::simulated::SimulatedDisk;
+use crate::lane::Ticket;
+use crate::log::config::LogConfig;
+use crate::log::state::LogState;
+use crate::segments::{Loaded, SegmentStore};
+use crate::tests::{plain, spec};
+
+fn target(topic: &str) -> SegmentTarget {
+    let config = LogConfig { segment_bytes: 1000, index_interval_bytes: 150, ..LogConfig::default() };
+    spec(topic, config).target()
+}
+
+/// Appends twenty batches to each topic and takes a checkpoint for each.
+async fn filled(disk: Arc<dyn Disk>, topics: &[&str]) -> KafkaDirectories {
+    let store = KafkaDirectories::new(disk);
+    store.load(topics.iter().map(|topic| target(topic)).collect()).await.unwrap();
+    for topic in topics {
+        let placed = |offset| plain(&["some value"], 100 + offset).placed(Offset(offset), LeaderEpoch(0));
+        let batches: Vec<_> = (0..20).map(placed).collect();
+        let mut state = LogState::default();
+        for batch in &batches {
+            state.apply(batch, Ticket::default());
+        }
+        store.append(vec![SegmentRun { target: target(topic), batches, aborted: Vec::new() }]).await.unwrap();
+        let one = PartitionCheckpoint { target: target(topic), state, volatile: false };
+        store.checkpoint(vec![one]).await.unwrap();
+    }
+    store
+}
+
+async fn all(store: &KafkaDirectories, topic: &str) -> Vec<i64> {
+    let mut read = Vec::new();
+    loop {
+        let from = ReadFrom::Offset(Offset(read.len() as i64));
+        let chunks = store.read(target(topic).key, from, 500).await.unwrap();
+        if chunks.is_empty() {
+            return read;
+        }
+        let batches = chunks.into_iter().flat_map(BatchIter::new);
+        read.extend(batches.map(|batch| batch.unwrap().header().base_offset.0));
+    }
+}
+
+#[tokio::test]
+async fn index_files_are_hints_that_may_lie() {
+    for name in ["index", "timeindex"] {
+        let simulated = SimulatedDisk::new(3);
+        let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+        let store = filled(Arc::clone(&disk), &["t"]).await;
+        let file = Path::new("kafka/t-0").join(format!("{:020}.{name}", 0));
+        let entries = simulated.content(&file).unwrap().len();
+        assert!(entries > 0);
+        for bit in 0..entries as u64 {
+            simulated.flip_bit(&file, bit);
+            store.cursors.forget();
+            assert_eq!(all(&store, "t").await, (0..20).collect::<Vec<_>>());
+            let at = ReadFrom::Timestamp { from: Offset(0), timestamp: millstream_model::TimestampMs(113) };
+            let found = store.read(target("t").key, at, 1).await.unwrap().remove(0);
+            let found = BatchIter::new(found).next().unwrap().unwrap();
+            assert_eq!(found.header().base_offset, Offset(13), "{name} with bit {bit} turned");
+            simulated.flip_bit(&file, bit);
+        }
+        disk.perform(DiskOp::RemoveFile(file)).await.unwrap();
+        store.cursors.forget();
+        assert_eq!(all(&store, "t").await, (0..20).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_checkpoint_blames_only_partitions_that_have_no_newer_one() {
+    let simulated = SimulatedDisk::new(3);
+    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+    filled(Arc::clone(&disk), &["a", "b", "c"]).await;
+    // One round is the empty first file, then one per topic, each on a boundary.
+    let rounds = simulated.content(Path::new(checkpoint::CHECKPOINT_FILE)).unwrap();
+    let starts: Vec<usize> = (0..rounds.len()).step_by(checkpoint::ALIGN_BYTES).collect();
+    let starts: Vec<usize> = starts.into_iter().filter(|at| rounds[*at..].starts_with(b"MILLCKPT")).collect();
+    assert_eq!(starts.len(), 4);
+    simulated.flip_bit(Path::new(checkpoint::CHECKPOINT_FILE), starts[2] as u64 + 40);
+    let report = KafkaDirectories::new(disk).load(["a", "b", "c"].map(target).into()).await.unwrap();
+    let offline: Vec<bool> = report.logs.iter().map(|log| matches!(log, Loaded::Offline(_))).collect();
+    assert_eq!(offline, [true, true, false], "a's record may be older than a lost one, b's is lost");
+}
+
+#[tokio::test]
+async fn a_log_shorter_than_its_checkpoint_takes_the_partition_offline() {
+    let simulated = SimulatedDisk::new(3);
+    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+    filled(Arc::clone(&disk), &["a", "b"]).await;
+    let file = Path::new("kafka/a-0").join(format!("{:020}.log", 0));
+    let length = disk.length(file.clone()).await.unwrap().unwrap();
+    disk.perform(DiskOp::SetLength { file, length: length - 1 }).await.unwrap();
+    let report = KafkaDirectories::new(disk).load(["a", "b"].map(target).into()).await.unwrap();
+    assert!(matches!(&report.logs[..], [Loaded::Offline(_), Loaded::Log(_)]));
+}
+
+#[tokio::test]
+async fn unknown_directories_are_moved_aside_and_deleted_ones_removed() {
+    let simulated = SimulatedDisk::new(3);
+    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+    filled(Arc::clone(&disk), &["a", "b"]).await;
+    disk.perform(DiskOp::CreateDir("kafka/gone-0.1234-delete".into())).await.unwrap();
+    let report = KafkaDirectories::new(Arc::clone(&disk)).load(vec![target("b")]).await.unwrap();
+    assert_eq!(report.moved_aside, [("kafka/a-0".into(), "aside/a-0.0".into())]);
+    let names: Vec<String> = disk.list("kafka".into()).await.unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["b-0"]);
+    assert!(
+        disk.length(Path::new("aside/a-0").with_extension("0").join(format!("{:020}.log", 0))).await.unwrap().is_some()
+    );
+}
+
+#[tokio::test]
+async fn a_directory_without_checkpoints_is_taken_over_by_scanning() {
+    let simulated = SimulatedDisk::new(3);
+    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+    filled(Arc::clone(&disk), &["a"]).await;
+    disk.perform(DiskOp::RemoveFile(checkpoint::CHECKPOINT_FILE.into())).await.unwrap();
+    let store = KafkaDirectories::new(disk);
+    let report = store.load(vec![target("a")]).await.unwrap();
+    assert!(matches!(&report.logs[..], [Loaded::Log(log)] if log.state.log_end == Offset(20)));
+    assert_eq!(all(&store, "a").await, (0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_files_are_named_as_kafka_names_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(dir.path(), 2).unwrap());
+    filled(Arc::clone(&disk), &["t"]).await;
+    let names: Vec<String> = disk.list("kafka/t-0".into()).await.unwrap().into_iter().map(|entry| entry.name).collect();
+    let segments = names.iter().filter(|name| name.ends_with(".log")).count();
+    assert!(segments > 1 && names.contains(&format!("{:020}.log", 0)));
+    for kind in [".index", ".timeindex"] {
+        assert_eq!(names.iter().filter(|name| name.ends_with(kind)).count(), segments, "{names:?}");
+    }
+    let epochs = disk.read_file("kafka/t-0/leader-epoch-checkpoint".into()).await.unwrap().unwrap();
+    assert_eq!(epochs, "0\n1\n0 0\n");
+}
+
+#[tokio::test]
+async fn a_new_directory_is_durable_with_its_first_checkpoint() {
+    for seed in 0..50 {
+        let simulated = SimulatedDisk::new(seed);
+        let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+        filled(Arc::clone(&disk), &["t"]).await;
+        simulated.power_cycle();
+        let store = KafkaDirectories::new(disk);
+        let report = store.load(vec![target("t")]).await.unwrap();
+        assert!(matches!(&report.logs[..], [Loaded::Log(_)]), "seed {seed}: {:?}", report.logs);
+        assert_eq!(all(&store, "t").await, (0..20).collect::<Vec<_>>(), "seed {seed}");
+    }
+}
