@@ -1,6 +1,5 @@
 //! New topics: checked as Kafka's controller checks them, in its order and with its messages.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_model::{BrokerId, PartitionIndex, TopicId};
@@ -9,8 +8,8 @@ use super::alter_configs::{AlterConfigsError, check_topic_configs};
 use super::image::{Image, Partition, Topic};
 use super::record::{self, TopicRecord};
 use super::{
-    AssignmentError, Catalog, InvalidTopicNameError, NewUuid, PARTITIONS_PER_REQUEST_MAX, placement, random_id,
-    topic_name,
+    AssignmentError, Catalog, InvalidTopicNameError, NewUuid, PARTITIONS_PER_REQUEST_MAX, collides, placement,
+    random_id, topic_name,
 };
 use crate::configs::{ConfigValue, Overrides, broker};
 use crate::store::{StoreError, Write};
@@ -133,8 +132,8 @@ fn plan(
 struct Planner<'a> {
     image: &'a Image,
     receiver: BrokerId,
-    /// Names whose dots and underscores matter, by the name of their metrics.
-    metric_names: BTreeMap<String, String>,
+    /// Names planned so far in this request.
+    names: Vec<&'a str>,
     /// Partitions placed so far in this request.
     partitions: usize,
     /// Where the next leader stands in the round over the brokers.
@@ -143,17 +142,10 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(image: &'a Image, receiver: BrokerId) -> Self {
-        let names = image.topics().map(|topic| topic.name.as_ref()).filter(|name| name.contains(['.', '_']));
-        Self {
-            image,
-            receiver,
-            metric_names: names.map(|name| (name.replace('.', "_"), name.to_owned())).collect(),
-            partitions: 0,
-            next_leader: image.topics().map(|topic| topic.partitions.len()).sum(),
-        }
+        Self { image, receiver, names: Vec::new(), partitions: 0, next_leader: image.partition_count() }
     }
 
-    fn topic(&mut self, new: &NewTopic, new_uuid: &mut NewUuid) -> Result<Topic, CreateTopicError> {
+    fn topic(&mut self, new: &'a NewTopic, new_uuid: &mut NewUuid) -> Result<Topic, CreateTopicError> {
         if new.name == CLUSTER_METADATA {
             return Err(CreateTopicError::Prohibited);
         }
@@ -161,19 +153,24 @@ impl<'a> Planner<'a> {
             return Err(CreateTopicError::Exists(new.name.clone()));
         }
         topic_name::validate(&new.name)?;
-        let metric_name = new.name.replace('.', "_");
-        if let Some(existing) = self.metric_names.get(&metric_name) {
-            let (name, existing) = (new.name.clone(), existing.clone());
-            return Err(CreateTopicError::Collision { name, existing });
+        if let Some(existing) = self.colliding(&new.name) {
+            return Err(CreateTopicError::Collision { name: new.name.clone(), existing: existing.to_owned() });
         }
         let configs = self.configs(new)?;
         let partitions = self.partitions_of(new)?;
-        if new.name.contains(['.', '_']) {
-            self.metric_names.insert(metric_name, new.name.clone());
-        }
+        self.names.push(&new.name);
         let id: TopicId = random_id(new_uuid);
         let name = new.name.as_str().into();
         Ok(Topic { name, id, partitions, configs, revision: self.image.revision() })
+    }
+
+    /// A topic whose metrics would bear the same names.
+    fn colliding(&self, name: &str) -> Option<&str> {
+        if !name.contains(['.', '_']) {
+            return None;
+        }
+        let known = self.image.topics().map(|topic| topic.name.as_ref()).chain(self.names.iter().copied());
+        known.into_iter().find(|known| collides(known, name))
     }
 
     fn configs(&self, new: &NewTopic) -> Result<Overrides, CreateTopicError> {

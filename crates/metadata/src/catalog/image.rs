@@ -63,6 +63,7 @@ pub struct Image {
     brokers: BTreeSet<BrokerId>,
     topics: BTreeMap<Arc<str>, Arc<Topic>>,
     by_id: HashMap<TopicId, Arc<Topic>>,
+    partition_count: usize,
     broker_configs: BTreeMap<Option<BrokerId>, Set>,
     group_configs: BTreeMap<String, Set>,
     next_producer_id: (i64, Option<Revision>),
@@ -78,6 +79,7 @@ impl Image {
             brokers: BTreeSet::new(),
             topics: BTreeMap::new(),
             by_id: HashMap::new(),
+            partition_count: 0,
             broker_configs: BTreeMap::new(),
             group_configs: BTreeMap::new(),
             next_producer_id: (0, None),
@@ -93,48 +95,64 @@ impl Image {
             match change {
                 Change::Put { key, value, .. } => next.set(key, Some(value), revision),
                 Change::Delete { key } => next.set(key, None, revision),
-            }
+            };
         }
         next
     }
 
-    /// The image of a whole store.
-    pub(super) fn replaced_by(&self, listing: &Listing) -> Self {
+    /// The image of a whole store, and the first key whose value cannot be read and is left out.
+    pub(super) fn replaced_by(&self, listing: &Listing) -> (Self, Option<String>) {
         let mut next = Self { given: Arc::clone(&self.given), ..Self::empty(BTreeMap::new()) };
         next.revision = listing.revision;
+        let mut unreadable = None;
         for entry in &listing.entries {
-            next.set(&entry.key, Some(&entry.value), entry.revision);
+            if !next.set(&entry.key, Some(&entry.value), entry.revision) && unreadable.is_none() {
+                unreadable = Some(entry.key.clone());
+            }
         }
-        next
+        (next, unreadable)
     }
 
-    fn set(&mut self, key: &str, value: Option<&[u8]>, revision: Revision) {
+    /// Takes over one key; false when its value cannot be read. Keys of later versions are left alone.
+    fn set(&mut self, key: &str, value: Option<&[u8]>, revision: Revision) -> bool {
         if let Some(name) = key.strip_prefix(record::TOPICS) {
-            self.set_topic(name, value.and_then(|value| record::decode(key, value)), revision);
+            let parts = value.and_then(|value| record::decode::<TopicRecord>(key, value)?.into_parts());
+            let readable = parts.is_some() || value.is_none();
+            self.set_topic(name, parts, revision);
+            readable
         } else if let Some(broker) = key.strip_prefix(record::BROKER_CONFIGS).and_then(record::broker_of) {
-            set_overrides(&mut self.broker_configs, broker, key, value, revision);
+            set_overrides(&mut self.broker_configs, broker, key, value, revision)
         } else if let Some(group) = key.strip_prefix(record::GROUP_CONFIGS) {
-            set_overrides(&mut self.group_configs, group.to_owned(), key, value, revision);
+            set_overrides(&mut self.group_configs, group.to_owned(), key, value, revision)
         } else if let Some(Some(broker)) = key.strip_prefix(record::BROKERS).and_then(record::broker_of) {
             if value.is_some() {
                 self.brokers.insert(broker)
             } else {
                 self.brokers.remove(&broker)
             };
+            true
         } else if key == record::PRODUCER_IDS {
             let ids = value.and_then(|value| record::decode::<ProducerIdsRecord>(key, value));
+            let readable = ids.is_some() || value.is_none();
             self.next_producer_id = ids.map_or((0, None), |ids| (ids.next, Some(revision)));
+            readable
         } else if key == record::CLUSTER {
             let cluster = value.and_then(|value| record::decode::<ClusterRecord>(key, value));
+            let readable = cluster.is_some();
             self.cluster_id = cluster.map_or_else(|| "".into(), |cluster| cluster.id.into());
+            readable
+        } else {
+            true
         }
     }
 
-    fn set_topic(&mut self, name: &str, record: Option<TopicRecord>, revision: Revision) {
+    fn set_topic(&mut self, name: &str, parts: Option<(TopicId, Vec<Partition>, Overrides)>, revision: Revision) {
         if let Some(old) = self.topics.remove(name) {
             self.by_id.remove(&old.id);
+            self.partition_count -= old.partitions.len();
         }
-        if let Some((id, partitions, configs)) = record.and_then(TopicRecord::into_parts) {
+        if let Some((id, partitions, configs)) = parts {
+            self.partition_count += partitions.len();
             let topic = Arc::new(Topic { name: name.into(), id, partitions, configs, revision });
             self.by_id.insert(id, Arc::clone(&topic));
             self.topics.insert(Arc::clone(&topic.name), topic);
@@ -142,13 +160,22 @@ impl Image {
     }
 }
 
-fn set_overrides<K: Ord>(sets: &mut BTreeMap<K, Set>, of: K, key: &str, value: Option<&[u8]>, revision: Revision) {
-    match value.and_then(|value| record::decode(key, value)) {
-        Some(overrides) => {
+/// False when the value cannot be read.
+fn set_overrides<K: Ord>(
+    sets: &mut BTreeMap<K, Set>,
+    of: K,
+    key: &str,
+    value: Option<&[u8]>,
+    revision: Revision,
+) -> bool {
+    match value.map(|value| record::decode(key, value)) {
+        Some(Some(overrides)) => {
             sets.insert(of, Set { overrides, revision: Some(revision) });
+            true
         }
-        None => {
+        unset => {
             sets.remove(&of);
+            unset.is_none()
         }
     }
 }
@@ -176,6 +203,12 @@ impl Image {
     /// All topics, by name.
     pub fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<Topic>> {
         self.topics.values()
+    }
+
+    /// Partitions of all topics.
+    #[must_use]
+    pub fn partition_count(&self) -> usize {
+        self.partition_count
     }
 
     /// The topic of that name.

@@ -149,7 +149,9 @@ impl Catalog {
     /// Reads everything anew. The caller holds `operation`.
     async fn reload(&self) -> Result<Arc<Image>, StoreError> {
         let listing = self.store.list("").await?;
-        Ok(self.show(self.image().replaced_by(&listing)))
+        // A value that cannot be read is left out, and the log says so; only at the start it is refused.
+        let (image, _) = self.image().replaced_by(&listing);
+        Ok(self.show(image))
     }
 
     fn show(&self, image: Image) -> Arc<Image> {

@@ -52,8 +52,11 @@ pub enum OpenCatalogError {
     NodeId { configured: i32, stored: i32 },
     #[error("the cluster is to be {configured}, but the data directory belongs to cluster {stored}")]
     ClusterId { configured: String, stored: String },
-    #[error("the entry {key} of the metadata store cannot be read")]
-    Damaged { key: &'static str },
+    /// Going on without it would lose what it stands for.
+    #[error(
+        "the entry {key} of the metadata store cannot be read: start the version that wrote it, or restore the file"
+    )]
+    Damaged { key: String },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -69,7 +72,10 @@ impl Catalog {
         let registration = register(&*store, &brokers).await?;
         let given: BTreeMap<BrokerId, StaticConfig> =
             brokers.iter().map(|broker| (*broker, numbered(&settings.config, *broker))).collect();
-        let image = Image::empty(given).replaced_by(&store.list("").await?);
+        let (image, unreadable) = Image::empty(given).replaced_by(&store.list("").await?);
+        if let Some(key) = unreadable {
+            return Err(damaged(&key));
+        }
         let (changes, _) = watch::channel(image.revision());
         let catalog = Self {
             store,
@@ -83,13 +89,17 @@ impl Catalog {
     }
 }
 
+fn damaged(key: &str) -> OpenCatalogError {
+    OpenCatalogError::Damaged { key: key.to_owned() }
+}
+
 /// Writes or checks the cluster's id and the node's number; answers the latter.
 async fn identify(store: &dyn MetadataStore, settings: &mut Settings) -> Result<BrokerId, OpenCatalogError> {
     let mut write = Write::default();
     match store.get(record::CLUSTER).await? {
         Some(entry) => {
-            let cluster: ClusterRecord = record::decode(record::CLUSTER, &entry.value)
-                .ok_or(OpenCatalogError::Damaged { key: record::CLUSTER })?;
+            let cluster: ClusterRecord =
+                record::decode(record::CLUSTER, &entry.value).ok_or(damaged(record::CLUSTER))?;
             if cluster.format > record::FORMAT {
                 return Err(OpenCatalogError::Newer { found: cluster.format, supported: record::FORMAT });
             }
@@ -106,8 +116,7 @@ async fn identify(store: &dyn MetadataStore, settings: &mut Settings) -> Result<
     let configured = settings.config.get("node.id").and_then(|text| text.trim().parse::<i32>().ok());
     let node = match store.get(record::NODE).await? {
         Some(entry) => {
-            let NodeRecord { id: stored } =
-                record::decode(record::NODE, &entry.value).ok_or(OpenCatalogError::Damaged { key: record::NODE })?;
+            let NodeRecord { id: stored } = record::decode(record::NODE, &entry.value).ok_or(damaged(record::NODE))?;
             if let Some(configured) = configured.filter(|configured| *configured != stored) {
                 return Err(OpenCatalogError::NodeId { configured, stored });
             }

@@ -67,8 +67,11 @@ impl TopicRecord {
         Self { id: id.to_string(), partitions: partitions.iter().map(plain).collect(), configs: configs.clone() }
     }
 
-    /// `None` when the id is none.
+    /// `None` when the id is none, or there is no partition, or one has no replica.
     pub(super) fn into_parts(self) -> Option<(TopicId, Vec<Partition>, Overrides)> {
+        if self.partitions.is_empty() || self.partitions.iter().any(|(.., replicas)| replicas.is_empty()) {
+            return None;
+        }
         let partition = |(leader, leader_epoch, replicas): (i32, i32, Vec<i32>)| Partition {
             leader: BrokerId(leader),
             leader_epoch: LeaderEpoch(leader_epoch),
@@ -104,7 +107,7 @@ pub(super) fn encode(record: &impl Serialize) -> Bytes {
     serde_json::to_vec(record).expect("records have text keys and no custom serializers").into()
 }
 
-/// `None`, and a line in the log, when the value is not such a record: a newer version may have written it.
+/// `None`, and a line in the log, when the value is not such a record.
 pub(super) fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Option<T> {
     serde_json::from_slice(value)
         .inspect_err(
@@ -152,8 +155,14 @@ mod tests {
         for bytes in [&b""[..], b"{", b"{\"id\":\"x\"}", b"\xff\xfe", b"[1e999]"] {
             assert!(decode::<TopicRecord>("topics/t", bytes).and_then(TopicRecord::into_parts).is_none());
         }
-        let lying: TopicRecord = decode("topics/t", br#"{"id":"not an id","partitions":[]}"#).unwrap();
-        assert!(lying.into_parts().is_none());
+        for lie in [
+            r#"{"id":"not an id","partitions":[[0,0,[0]]]}"#,
+            r#"{"id":"qk9ZVg0wSBSuSbPQJfwgyA","partitions":[]}"#,
+            r#"{"id":"qk9ZVg0wSBSuSbPQJfwgyA","partitions":[[0,0,[]]]}"#,
+        ] {
+            let record: TopicRecord = decode("topics/t", lie.as_bytes()).unwrap();
+            assert!(record.into_parts().is_none(), "{lie}");
+        }
     }
 
     #[test]

@@ -52,6 +52,20 @@ async fn a_newer_format_is_refused() {
 }
 
 #[tokio::test]
+async fn an_entry_that_cannot_be_read_stops_the_start() {
+    for key in ["cluster", "node", "topics/t", "producer-ids", "configs/brokers/default", "configs/groups/g"] {
+        let store = MemoryStore::new();
+        drop(open(&store, &[], 1).await.unwrap());
+        let mut write = Write::default();
+        write.put(key, "{\"id\":".to_owned());
+        write.put("of/a/later/version", "anything".to_owned());
+        store.write(write).await.unwrap();
+        let error = open(&store, &[], 1).await.unwrap_err();
+        assert!(matches!(&error, OpenCatalogError::Damaged { key: found } if found == key), "{key}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn random_ids_never_begin_with_a_dash() {
     let mut next = 0;
     // The first id's text form would be `-AAA…`.
