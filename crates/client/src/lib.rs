@@ -3,14 +3,13 @@
 //! `ClientConfig` takes Kafka's property names. `Producer`, `Consumer` and `Admin` each own a `Cluster`: metadata, and
 //! one pipelined connection per broker. Whatever a broker answers keeps Kafka's code and message in `Error`.
 
-#![expect(dead_code, reason = "the producer and the consumer, which follow, use the rest")]
-
 pub mod admin;
 mod backoff;
 mod clock;
 mod cluster;
 pub mod config;
 mod connection;
+pub mod consumer;
 mod consumer_protocol;
 mod error;
 mod group_offsets;
@@ -21,6 +20,7 @@ mod topic_partition;
 pub use admin::Admin;
 pub use cluster::{Broker, ClusterMetadata, PartitionMetadata, TopicMetadata};
 pub use config::{ClientConfig, ConfigError};
+pub use consumer::{Consumer, ConsumerRecord};
 pub use error::Error;
 pub use millstream_model::batch::TimestampType;
 pub use millstream_model::{Offset, TimestampMs, TopicId};

@@ -1,3 +1,5 @@
+//! Kafka's defaults, rules and words.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Order, sequences and epochs of one partition's batches over every way of failing.
+
 use std::ops::Range;
 
 use tokio::sync::Semaphore;
