@@ -1,7 +1,7 @@
 //! Changes of configs: of topics, of brokers while they run, of groups. Checked as Kafka checks them, in its order and
 //! with its messages; all changes of one resource happen or none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_model::BrokerId;
 
@@ -82,9 +82,12 @@ impl Catalog {
 fn plan(image: &Image, receiver: BrokerId, changes: &[ConfigChange], validate_only: bool) -> (Write, Vec<Result<()>>) {
     let mut write = Write::default();
     let mut results = Vec::with_capacity(changes.len());
-    for (at, change) in changes.iter().enumerate() {
-        let again = changes.iter().enumerate().any(|(other, next)| other != at && next.resource == change.resource);
-        results.push(if again {
+    let mut named: BTreeMap<&ConfigResource, usize> = BTreeMap::new();
+    for change in changes {
+        *named.entry(&change.resource).or_default() += 1;
+    }
+    for change in changes {
+        results.push(if named[&change.resource] > 1 {
             Err(AlterConfigsError::InvalidRequest("Each resource must appear at most once.".to_owned()))
         } else {
             plan_one(image, receiver, change, &mut write)

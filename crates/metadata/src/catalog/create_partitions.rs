@@ -1,5 +1,7 @@
 //! More partitions for topics that exist.
 
+use std::collections::HashMap;
+
 use millstream_model::BrokerId;
 
 use super::image::{Image, Partition, Topic};
@@ -60,9 +62,16 @@ fn plan(
     let mut write = Write::default();
     let mut results = Vec::with_capacity(topics.len());
     let mut added = 0;
-    for (at, new) in topics.iter().enumerate() {
-        let again = topics.iter().enumerate().any(|(other, topic)| other != at && topic.topic == new.topic);
-        let grown = if again { Err(CreatePartitionsError::Duplicate) } else { grow(image, new, &mut added) };
+    let mut named: HashMap<&str, usize> = HashMap::new();
+    for new in topics {
+        *named.entry(&new.topic).or_default() += 1;
+    }
+    for new in topics {
+        let grown = if named[new.topic.as_str()] > 1 {
+            Err(CreatePartitionsError::Duplicate)
+        } else {
+            grow(image, new, &mut added)
+        };
         results.push(grown.map(|(topic, partitions)| {
             let key = record::topic_key(&topic.name);
             write.expect(key.clone(), Some(topic.revision));

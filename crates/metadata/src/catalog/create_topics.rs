@@ -1,5 +1,6 @@
 //! New topics: checked as Kafka's controller checks them, in its order and with its messages.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use millstream_model::{BrokerId, PartitionIndex, TopicId};
@@ -7,9 +8,10 @@ use millstream_model::{BrokerId, PartitionIndex, TopicId};
 use super::alter_configs::{AlterConfigsError, check_topic_configs};
 use super::image::{Image, Partition, Topic};
 use super::record::{self, TopicRecord};
+use super::topic_name::{has_metric_name, metric_name};
 use super::{
-    AssignmentError, Catalog, InvalidTopicNameError, NewUuid, PARTITIONS_PER_REQUEST_MAX, collides, placement,
-    random_id, topic_name,
+    AssignmentError, Catalog, InvalidTopicNameError, NewUuid, PARTITIONS_PER_REQUEST_MAX, placement, random_id,
+    topic_name,
 };
 use crate::configs::{ConfigValue, Overrides, broker};
 use crate::store::{StoreError, Write};
@@ -107,12 +109,16 @@ fn plan(
     topics: &[NewTopic],
     validate_only: bool,
 ) -> (Write, Planned) {
-    let mut planner = Planner::new(image, receiver);
+    let mut planner = Planner::new(image, receiver, topics);
     let mut results: Planned = Vec::with_capacity(topics.len());
     let mut write = Write::default();
-    for (at, new) in topics.iter().enumerate() {
-        let again = topics.iter().enumerate().any(|(other, topic)| other != at && topic.name == new.name);
-        let result = if again { Err(CreateTopicError::Duplicate) } else { planner.topic(new, new_uuid) };
+    let mut named: HashMap<&str, usize> = HashMap::new();
+    for new in topics {
+        *named.entry(&new.name).or_default() += 1;
+    }
+    for new in topics {
+        let result =
+            if named[new.name.as_str()] > 1 { Err(CreateTopicError::Duplicate) } else { planner.topic(new, new_uuid) };
         results.push(result.map(|topic| CreatedTopic { topic: Arc::new(topic) }));
     }
     if planner.partitions > PARTITIONS_PER_REQUEST_MAX {
@@ -132,8 +138,8 @@ fn plan(
 struct Planner<'a> {
     image: &'a Image,
     receiver: BrokerId,
-    /// Names planned so far in this request.
-    names: Vec<&'a str>,
+    /// Names whose metrics might be another's, by the metrics' name. Empty when the request has no such name.
+    metric_names: HashMap<String, &'a str>,
     /// Partitions placed so far in this request.
     partitions: usize,
     /// Where the next leader stands in the round over the brokers.
@@ -141,8 +147,13 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(image: &'a Image, receiver: BrokerId) -> Self {
-        Self { image, receiver, names: Vec::new(), partitions: 0, next_leader: image.partition_count() }
+    fn new(image: &'a Image, receiver: BrokerId, topics: &[NewTopic]) -> Self {
+        let mut metric_names = HashMap::new();
+        if topics.iter().any(|new| has_metric_name(&new.name)) {
+            let names = image.topics().map(|topic| topic.name.as_ref()).filter(|name| has_metric_name(name));
+            metric_names.extend(names.map(|name| (metric_name(name), name)));
+        }
+        Self { image, receiver, metric_names, partitions: 0, next_leader: image.partition_count() }
     }
 
     fn topic(&mut self, new: &'a NewTopic, new_uuid: &mut NewUuid) -> Result<Topic, CreateTopicError> {
@@ -153,24 +164,19 @@ impl<'a> Planner<'a> {
             return Err(CreateTopicError::Exists(new.name.clone()));
         }
         topic_name::validate(&new.name)?;
-        if let Some(existing) = self.colliding(&new.name) {
-            return Err(CreateTopicError::Collision { name: new.name.clone(), existing: existing.to_owned() });
+        if has_metric_name(&new.name)
+            && let Some(existing) = self.metric_names.get(&metric_name(&new.name))
+        {
+            return Err(CreateTopicError::Collision { name: new.name.clone(), existing: (*existing).to_owned() });
         }
         let configs = self.configs(new)?;
         let partitions = self.partitions_of(new)?;
-        self.names.push(&new.name);
+        if has_metric_name(&new.name) {
+            self.metric_names.insert(metric_name(&new.name), &new.name);
+        }
         let id: TopicId = random_id(new_uuid);
         let name = new.name.as_str().into();
         Ok(Topic { name, id, partitions, configs, revision: self.image.revision() })
-    }
-
-    /// A topic whose metrics would bear the same names.
-    fn colliding(&self, name: &str) -> Option<&str> {
-        if !name.contains(['.', '_']) {
-            return None;
-        }
-        let known = self.image.topics().map(|topic| topic.name.as_ref()).chain(self.names.iter().copied());
-        known.into_iter().find(|known| collides(known, name))
     }
 
     fn configs(&self, new: &NewTopic) -> Result<Overrides, CreateTopicError> {

@@ -1,5 +1,6 @@
 //! Topics that go. The write is durable before storage hears of it and removes the data.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use millstream_model::TopicId;
@@ -43,9 +44,10 @@ fn plan(image: &Image, topics: &[TopicSelector]) -> (Write, Vec<Result<Arc<Topic
         TopicSelector::Id(id) => image.topic_by_id(*id).cloned().ok_or(DeleteTopicError::UnknownId),
     };
     let found: Vec<_> = topics.iter().map(find).collect();
+    let mut deleted = HashSet::new();
     for topic in found.iter().flatten() {
-        let key = record::topic_key(&topic.name);
-        if !write.changes.iter().any(|change| change.key() == key) {
+        if deleted.insert(topic.id) {
+            let key = record::topic_key(&topic.name);
             write.expect(key.clone(), Some(topic.revision));
             write.delete(key);
         }

@@ -11,7 +11,7 @@ use super::record::{self, ClusterRecord, ProducerIdsRecord, TopicRecord};
 use crate::configs::{self, BrokerConfig, ConfigEntry, Layers, ListenerError, LogConfig, Overrides, StaticConfig};
 use crate::store::{Change, Listing, Revision};
 
-/// A partition as clients see it. All replicas are in sync: brokers share one storage.
+/// A partition as clients see it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Partition {
     pub leader: BrokerId,
@@ -221,6 +221,18 @@ impl Image {
     #[must_use]
     pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
         self.by_id.get(&id)
+    }
+
+    /// The replicas in sync: brokers share one storage, so all that are there, and the leader also when it is none of
+    /// the replicas (which have all left the cluster then).
+    #[must_use]
+    pub fn in_sync_replicas(&self, partition: &Partition) -> SmallVec<[BrokerId; 3]> {
+        let mut present: SmallVec<[BrokerId; 3]> =
+            partition.replicas.iter().copied().filter(|replica| self.brokers.contains(replica)).collect();
+        if present.is_empty() {
+            present.push(partition.leader);
+        }
+        present
     }
 
     /// The first producer id that no block holds yet.

@@ -30,7 +30,7 @@ pub use image::{Image, Partition, Topic};
 pub use open::{OpenCatalogError, Settings};
 pub use placement::AssignmentError;
 pub use producer_ids::ProducerIdBlock;
-pub use topic_name::{InvalidTopicNameError, collides};
+pub use topic_name::InvalidTopicNameError;
 
 use crate::store::{Lease, MetadataStore, Revision, StoreError, WatchError, Write, WriteError};
 
@@ -56,7 +56,7 @@ pub struct Catalog {
 
 struct Operation {
     new_uuid: NewUuid,
-    /// A write failed with an unknown outcome: look at the store before the next one.
+    /// The store may hold what the image does not show: look at it before the next operation.
     stale: bool,
 }
 
@@ -79,8 +79,9 @@ impl Catalog {
         self.changes.subscribe()
     }
 
-    /// Takes over what other processes change, until the store is closed. Where the store has one process only, there
-    /// is nothing to follow.
+    /// Takes over what the image does not show yet, until the store is closed: what other processes write, and what an
+    /// operation wrote whose caller went away before the answer. Every process runs one, for as long as it has the
+    /// catalog.
     pub async fn follow(&self) -> Result<(), StoreError> {
         loop {
             let mut watch = self.store.watch("", self.image().revision());
@@ -125,23 +126,21 @@ impl Catalog {
                 return Ok((outcome, image));
             }
             let changes = write.changes.clone();
-            match self.store.write(write).await {
-                Ok(revision) if revision.0 == image.revision().0 + 1 => {
-                    return Ok((outcome, self.show(image.after(revision, &changes))));
-                }
+            // Until the image is shown again: the write may be there whatever happens, also when the caller goes away.
+            operation.stale = true;
+            let shown = match self.store.write(write).await {
+                Ok(revision) if revision.0 == image.revision().0 + 1 => self.show(image.after(revision, &changes)),
                 // Others wrote in between.
-                Ok(_) => return Ok((outcome, self.reload().await?)),
+                Ok(_) => self.reload().await?,
                 Err(WriteError::Conflict { .. }) => {
                     self.reload().await?;
+                    continue;
                 }
-                Err(WriteError::LeaseEnded(lease)) => {
-                    return Err(StoreError::Failed(format!("the lease {lease:?} has ended")));
-                }
-                Err(WriteError::Store(error)) => {
-                    operation.stale = true;
-                    return Err(error);
-                }
-            }
+                Err(error @ WriteError::LeaseEnded(_)) => return Err(StoreError::Failed(error.to_string())),
+                Err(WriteError::Store(error)) => return Err(error),
+            };
+            operation.stale = false;
+            return Ok((outcome, shown));
         }
         Err(StoreError::Failed(format!("other brokers changed the same keys {ATTEMPTS} times in a row")))
     }

@@ -34,9 +34,12 @@ pub(super) fn validate(name: &str) -> Result<(), InvalidTopicNameError> {
     }
 }
 
-/// Whether the names of metrics, in which a dot becomes an underscore, would be the same for both topics.
-#[must_use]
-pub fn collides(one: &str, other: &str) -> bool {
-    let plain = |byte| if byte == b'.' { b'_' } else { byte };
-    one.bytes().map(plain).eq(other.bytes().map(plain))
+/// Whether the name has a character that its metrics' name may share with another.
+pub(super) fn has_metric_name(name: &str) -> bool {
+    name.contains(['.', '_'])
+}
+
+/// The name under which the topic's metrics go: two topics must not have the same.
+pub(super) fn metric_name(name: &str) -> String {
+    name.replace('.', "_")
 }

@@ -49,7 +49,7 @@ pub struct EmbeddedStore {
 #[derive(Debug)]
 struct Shared {
     commands: Option<mpsc::Sender<Command>>,
-    /// Leases whose handle is gone; the thread takes them along with its next command.
+    /// Leases whose handle is gone; the thread looks here after every round of commands.
     ended: Arc<Mutex<Vec<LeaseId>>>,
     history: Arc<History>,
     thread: Option<JoinHandle<()>>,
@@ -125,7 +125,7 @@ impl MetadataStore for EmbeddedStore {
             let commands = self.shared.commands.as_ref().map(mpsc::Sender::downgrade);
             Ok(Lease::new(id, move || {
                 ended.lock().push(id);
-                // A full queue or a closed one needs no wake-up.
+                // Behind a full queue the thread comes by anyway; a closed one has no keys left.
                 if let Some(commands) = commands.and_then(|commands| commands.upgrade()) {
                     let _ = commands.try_send(Command::EndLeases);
                 }

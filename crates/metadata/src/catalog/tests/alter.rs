@@ -323,13 +323,8 @@ async fn validating_a_change_makes_none() {
     assert!(catalog.image().topic("t1").unwrap().configs.is_empty());
 }
 
-/// Line for line what `kafka-configs --describe --all` printed for a topic of a real broker.
-#[tokio::test]
-async fn all_configs_of_a_topic_are_shown_as_kafka_shows_them() {
-    let given = [("log.segment.bytes", "1073741824"), ("log.retention.hours", "168"), ("num.partitions", "1")];
-    let catalog = with_topic(&given).await;
-    alter(&catalog, ALL, "min.insync.replicas", set("1")).await.unwrap();
-    let image = catalog.image();
+/// The line that `kafka-configs --describe` prints.
+fn line(entry: &ConfigEntry) -> String {
     let source = |source| match source {
         ConfigSource::DynamicTopic => "DYNAMIC_TOPIC_CONFIG",
         ConfigSource::DynamicGroup => "DYNAMIC_GROUP_CONFIG",
@@ -338,15 +333,42 @@ async fn all_configs_of_a_topic_are_shown_as_kafka_shows_them() {
         ConfigSource::StaticBroker => "STATIC_BROKER_CONFIG",
         ConfigSource::Default => "DEFAULT_CONFIG",
     };
-    let entries = image.describe_topic_configs(ONE, &image.topic("t1").unwrap().configs);
-    let lines = entries.iter().filter(|entry| entry.name != "millstream.durability").map(|entry| {
-        let value = entry.value.as_deref().unwrap();
-        let synonyms = entry.synonyms.iter();
-        let synonyms = synonyms.map(|s| format!("{}:{}={}", source(s.source), s.name, s.value.as_deref().unwrap()));
-        let synonyms: Vec<String> = synonyms.collect();
-        format!("  {}={value} sensitive={} synonyms={{{}}}", entry.name, entry.sensitive, synonyms.join(", "))
-    });
-    let ours: Vec<String> = lines.collect();
-    let kafkas: Vec<&str> = include_str!("../../../testdata/kafka-4.4.0-topic-configs.txt").lines().collect();
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "null".to_owned());
+    let synonyms = entry.synonyms.iter().map(|s| format!("{}:{}={}", source(s.source), s.name, text(&s.value)));
+    let synonyms = synonyms.collect::<Vec<_>>().join(", ");
+    format!("  {}={} sensitive={} synonyms={{{synonyms}}}", entry.name, text(&entry.value), entry.sensitive)
+}
+
+/// Compares with what `kafka-configs --describe --all` printed for a real broker started with `KAFKAS_FILE`.
+fn check_lines(entries: &[ConfigEntry], kafkas: &'static str) {
+    let ours: Vec<String> = entries.iter().filter(|entry| entry.name != "millstream.durability").map(line).collect();
+    let kafkas: Vec<&str> = kafkas.lines().collect();
     assert_eq!(ours, kafkas);
+}
+
+/// The file behind the recorded lines; they follow from it and from `min.insync.replicas=1` set for all brokers.
+const KAFKAS_FILE: &str = include_str!("../../../testdata/recorded.properties");
+
+async fn as_recorded() -> Catalog {
+    let mut config = StaticConfig::default();
+    config.read(std::path::Path::new("recorded.properties"), KAFKAS_FILE).unwrap();
+    config.check().unwrap();
+    let settings = Settings { config, ..Settings::default() };
+    let catalog = Catalog::open(Arc::new(MemoryStore::new()), settings).await.unwrap();
+    create(&catalog, topic("t1", 3, 1)).await.unwrap();
+    alter(&catalog, ALL, "min.insync.replicas", set("1")).await.unwrap();
+    catalog
+}
+
+#[tokio::test]
+async fn all_configs_of_a_topic_are_shown_as_kafka_shows_them() {
+    let image = as_recorded().await.image();
+    let entries = image.describe_topic_configs(ONE, &image.topic("t1").unwrap().configs);
+    check_lines(&entries, include_str!("../../../testdata/kafka-4.4.0-topic-configs.txt"));
+}
+
+#[tokio::test]
+async fn all_configs_of_a_broker_are_shown_as_kafka_shows_them() {
+    let entries = as_recorded().await.image().describe_broker_configs(ONE);
+    check_lines(&entries, include_str!("../../../testdata/kafka-4.4.0-broker-configs.txt"));
 }

@@ -92,6 +92,9 @@ async fn partitions_of_brokers_that_are_gone_get_leaders_that_are_there() {
     assert_eq!(led, [(1, 0), (1, 1), (1, 1), (1, 0), (1, 1), (1, 1)]);
     let replicas: Vec<i32> = t.partitions[1].replicas.iter().map(|id| id.0).collect();
     assert_eq!(replicas, [2, 3], "the replicas stay as they were assigned");
+    for (partition, in_sync) in [(0, ONE), (1, ONE), (2, ONE)] {
+        assert_eq!(image.in_sync_replicas(&t.partitions[partition]).as_slice(), [in_sync]);
+    }
 }
 
 #[tokio::test]
@@ -166,5 +169,38 @@ async fn a_write_in_doubt_is_looked_up_before_the_next() {
     assert!(catalog.create_topics(ONE, &[topic("t", 1, 1)], false).await.is_err());
     assert_eq!(catalog.image().topic("t"), None, "what is not known to be durable is not shown");
     store.doubt.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(refusal(&catalog, topic("t", 1, 1)).await, "Topic 't' already exists.");
+}
+
+#[tokio::test]
+async fn an_operation_whose_caller_went_away_is_shown_by_following() {
+    let store = MemoryStore::new();
+    let catalog = cluster_on(&store, 1, &[]).await;
+    let seen = catalog.image().revision();
+    // As if the future had been dropped between the write and its answer.
+    let mut write = Write::default();
+    write.put("topics/t", r#"{"id":"qk9ZVg0wSBSuSbPQJfwgyA","partitions":[[1,0,[1]]]}"#.to_owned());
+    store.write(write).await.unwrap();
+    let mut changes = catalog.subscribe();
+    tokio::select! {
+        changed = changes.wait_for(|revision| *revision > seen) => assert!(changed.is_ok()),
+        ended = catalog.follow() => panic!("{ended:?}"),
+    }
+    assert!(catalog.image().topic("t").is_some());
+}
+
+#[tokio::test]
+async fn a_cancelled_operation_is_known_to_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = crate::store::EmbeddedStore::open(&directory.path().join("metadata.redb")).unwrap();
+    let catalog = Catalog::open(Arc::new(store), settings(&[("node.id", "1")], 1)).await.unwrap();
+    let topics = [topic("t", 1, 1)];
+    let mut operation = Box::pin(catalog.create_topics(ONE, &topics, false));
+    tokio::select! {
+        biased;
+        done = operation.as_mut() => panic!("{done:?}"),
+        () = std::future::ready(()) => {}
+    }
+    drop(operation);
     assert_eq!(refusal(&catalog, topic("t", 1, 1)).await, "Topic 't' already exists.");
 }

@@ -81,16 +81,16 @@ impl StoreFile {
 
     /// Reads the numbers, refuses newer formats, and removes what hangs on leases that nobody holds.
     fn load(&mut self) -> Result<(), OpenStoreError> {
-        let place = self.path.clone();
-        let damaged = |error: redb::Error| OpenStoreError::Damaged { path: place.clone(), reason: error.to_string() };
+        let path = self.path.clone();
+        let refused = |error: redb::Error| load_error(&path, error);
         let database = self.database.as_ref().expect("only an open file is loaded");
-        let mut write = database.begin_write().map_err(|error| damaged(error.into()))?;
+        let mut write = database.begin_write().map_err(|error| refused(error.into()))?;
         write.set_quick_repair(true);
-        let numbers = Numbers::prepare(&write, &self.leases).map_err(damaged)?;
+        let numbers = Numbers::prepare(&write, &self.leases).map_err(refused)?;
         if numbers.format > FORMAT {
-            return Err(OpenStoreError::Newer { path: place, found: numbers.format, supported: FORMAT });
+            return Err(OpenStoreError::Newer { path, found: numbers.format, supported: FORMAT });
         }
-        write.commit().map_err(|error| damaged(error.into()))?;
+        write.commit().map_err(|error| refused(error.into()))?;
         self.revision = Revision(numbers.revision);
         self.last_lease = self.last_lease.max(numbers.last_lease);
         Ok(())
@@ -151,7 +151,8 @@ impl StoreFile {
     /// Commits the writes that find what they expect, in order, with one sync. Answers each; after an error, none is
     /// known to be there or not.
     pub(super) fn commit(&mut self, writes: &[Write]) -> Result<Vec<Result<Revision, WriteError>>, redb::Error> {
-        let (mut revision, last_lease) = (self.revision, self.last_lease);
+        let (before, last_lease) = (self.revision, self.last_lease);
+        let mut revision = before;
         let leases = self.leases.clone();
         let answers = self.with(|database| {
             let mut transaction = database.begin_write()?;
@@ -166,7 +167,11 @@ impl StoreFile {
                 numbers.insert("revision", revision.0)?;
                 numbers.insert("last-lease", last_lease)?;
             }
-            transaction.commit()?;
+            if revision == before {
+                transaction.abort()?;
+            } else {
+                transaction.commit()?;
+            }
             Ok(answers)
         })?;
         self.revision = revision;
@@ -181,6 +186,14 @@ fn open_error(path: &Path, error: DatabaseError) -> OpenStoreError {
         DatabaseError::Storage(StorageError::Io(source)) if source.kind() != std::io::ErrorKind::InvalidData => {
             OpenStoreError::Io { path, source }
         }
+        other => OpenStoreError::Damaged { path, reason: other.to_string() },
+    }
+}
+
+fn load_error(path: &Path, error: redb::Error) -> OpenStoreError {
+    let path = path.to_owned();
+    match error {
+        redb::Error::Io(source) => OpenStoreError::Io { path, source },
         other => OpenStoreError::Damaged { path, reason: other.to_string() },
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum Command {
     Lease {
         reply: Reply<Result<LeaseId, StoreError>>,
     },
-    /// Look at the list of ended leases.
+    /// The list of ended leases has grown.
     EndLeases,
 }
 
@@ -67,6 +67,7 @@ impl Worker {
                 }
             }
             self.commit(&mut writes);
+            self.end_leases();
         }
     }
 
@@ -84,7 +85,8 @@ impl Worker {
             Command::Lease { reply } => {
                 let _ = reply.send(Ok(self.file.new_lease()));
             }
-            Command::EndLeases => self.end_leases(),
+            // What it wakes the thread for is done after every round.
+            Command::EndLeases => {}
             Command::Write { .. } => unreachable!("writes are committed together"),
         }
     }
