@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::sampler::{Seed, damaged};
+use super::sampler::{Seed, damaged, greedy};
 use super::{Case, Written};
 
 fn each_version(cases: &[Case], mut check: impl FnMut(&Case, i16)) {
@@ -50,14 +50,15 @@ pub fn check_other_versions(cases: &[Case], seed: u64) {
     });
 }
 
-/// Damaged, random and endlessly repeating bytes are read or refused; `around` surrounds each decoding and may
+/// Damaged, greedy, random and endlessly repeating bytes are read or refused; `around` surrounds each decoding and may
 /// measure it. What can be read can be written.
 pub fn check_hostile_bytes(cases: &[Case], seed: u64, mut around: impl FnMut(&Case, &Bytes, &mut dyn FnMut())) {
     let mut seed = Seed(seed);
     each_version(cases, |case, version| {
         let sample = case.sample(version, seed.next(), true);
         let repeating = vec![seed.below(5) as u8; 4096];
-        for bytes in [damaged(&sample, &mut seed), seed.bytes(64).into(), repeating.into()] {
+        let greedy = greedy(&sample, &mut seed);
+        for bytes in [damaged(&sample, &mut seed), greedy, seed.bytes(64).into(), repeating.into()] {
             around(case, &bytes, &mut || drop((case.decode)(bytes.clone(), version)));
             drop((case.read)(bytes, version));
         }

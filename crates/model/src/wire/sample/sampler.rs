@@ -172,3 +172,21 @@ pub(super) fn damaged(bytes: &Bytes, seed: &mut Seed) -> Bytes {
     }
     damaged.into()
 }
+
+/// Bytes like `bytes`, with one length that promises thousands of elements where there are bytes for so many and no
+/// more: it can be believed, and must still not reserve more than the message's budget.
+pub(super) fn greedy(bytes: &Bytes, seed: &mut Seed) -> Bytes {
+    const TAIL_BYTES: usize = 4096;
+    let mut greedy = bytes.to_vec();
+    let promise = TAIL_BYTES >> seed.below(6);
+    let mut length = Encoder::new();
+    match seed.below(2) {
+        0 => length.unsigned_varint(promise as u32),
+        _ => length.i32(promise as i32),
+    }
+    let at = seed.below(greedy.len() + 1);
+    greedy.truncate(at);
+    greedy.extend_from_slice(&length.into_bytes());
+    greedy.resize(greedy.len() + TAIL_BYTES, 1);
+    greedy.into()
+}
