@@ -305,7 +305,8 @@ impl Container {
         let store = &self.context.resources.store;
         let variables = environment::variables(store, &self.context.pod, &self.definition, &ip, given)
             .map_err(|error| error.to_string())?;
-        super::exec::check(command, environment_of_process(&variables)).await
+        let warden = Arc::clone(&self.context.settings.warden);
+        super::exec::check(command, environment_of_process(&variables), warden).await
     }
 
     fn name(&self) -> &str {

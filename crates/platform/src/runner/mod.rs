@@ -3,13 +3,12 @@
 //! Processes end with us in every case: stopped on shutdown, and killed by the kernel and by the warden when we are killed.
 
 mod addresses;
+mod before_exec;
 mod container;
 mod environment;
 mod events;
 mod exec;
 mod image;
-#[cfg(target_os = "linux")]
-mod parent_death;
 mod pod;
 mod probe;
 mod process;
@@ -56,7 +55,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn new(images: Vec<ImageRule>, executable: PathBuf, hosts_folder: &Path) -> Self {
-        let warden = Arc::new(Warden::default());
+        let warden = Arc::new(Warden::start());
         Self { images, executable, backoff: Backoff::default(), warden, hosts_folder: hosts_folder.to_owned() }
     }
 

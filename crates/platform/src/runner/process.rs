@@ -95,7 +95,7 @@ impl Process {
     }
 }
 
-fn spawn(spec: &ProcessSpec, warden: &Warden) -> io::Result<Child> {
+fn spawn(spec: &ProcessSpec, warden: &Arc<Warden>) -> io::Result<Child> {
     let (program, arguments) = spec.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(&spec.environment).process_group(0);
@@ -103,11 +103,8 @@ fn spawn(spec: &ProcessSpec, warden: &Warden) -> io::Result<Child> {
     if let Some(folder) = &spec.working_dir {
         command.current_dir(folder);
     }
-    #[cfg(target_os = "linux")]
-    super::parent_death::die_with_parent(&mut command);
-    let child = command.spawn()?;
-    warden.guard(Pid::from_child(&child));
-    Ok(child)
+    super::before_exec::tie_to_us(&mut command, warden);
+    command.spawn()
 }
 
 /// Copies output until the process ends, then takes what it left running with it.

@@ -3,6 +3,7 @@
 //! only our own children; the warden reaches theirs, and works where there is no such signal.
 
 use std::io::Write as _;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
@@ -20,26 +21,30 @@ while read -r line; do
     -*) groups="${groups%% "$group" *} ${groups#* "$group" }" ;;
   esac
 done
-for group in $groups; do kill -KILL -- "-$group" 2>/dev/null; done
+for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
 "#;
 
-/// Started with the first container.
-#[derive(Debug, Default)]
+/// A running warden, or none where there is no shell.
+#[derive(Debug)]
 pub(super) struct Warden(Mutex<Option<(Child, ChildStdin)>>);
 
 impl Warden {
-    /// The group is to be killed when we end.
-    pub(super) fn guard(&self, group: Pid) {
-        let mut running = self.0.lock();
-        if running.is_none() {
-            *running = start();
-        }
-        write(&mut running, '+', group);
+    /// Starts the warden: before the first container, so that there is no moment without it.
+    pub(super) fn start() -> Self {
+        Self(Mutex::new(start()))
+    }
+
+    /// Where a child announces its group, as long as this value lives.
+    pub(super) fn pipe(&self) -> Option<RawFd> {
+        self.0.lock().as_ref().map(|(_, input)| input.as_raw_fd())
     }
 
     /// The group has ended.
     pub(super) fn forget(&self, group: Pid) {
-        write(&mut self.0.lock(), '-', group);
+        if let Some((_, input)) = self.0.lock().as_mut() {
+            // Without its reader the warden is of no use, and containers still have the parent-death signal.
+            let _ = writeln!(input, "-{}", group.as_raw_nonzero());
+        }
     }
 }
 
@@ -49,13 +54,6 @@ impl Drop for Warden {
             drop(input);
             let _ = child.wait();
         }
-    }
-}
-
-fn write(running: &mut Option<(Child, ChildStdin)>, sign: char, group: Pid) {
-    if let Some((_, input)) = running {
-        // Without its reader the warden is of no use, and containers still have the parent-death signal.
-        let _ = writeln!(input, "{sign}{}", group.as_raw_nonzero());
     }
 }
 
