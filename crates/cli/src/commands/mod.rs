@@ -8,6 +8,7 @@ mod delete;
 mod get;
 mod install_tools;
 mod logs;
+mod service;
 mod up;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -30,6 +31,10 @@ pub(crate) struct CommandLine {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// The lab's data-producer: a measurement to a topic every two seconds, and one at /data.
+    DataProducer(service::Args),
+    /// The lab's data-consumer: logs the measurements of a topic, and fetches one for /data.
+    DataConsumer(service::Args),
     /// Create, alter, delete, list and describe topics (kafka-topics).
     #[command(disable_help_flag = true)]
     Topics(ToolArgs),
@@ -70,6 +75,8 @@ pub(crate) const QUIET: &str = "warn";
 pub(crate) fn run(line: CommandLine) -> Result<ExitCode> {
     crate::logs::init(&line.logs, line.command.default_log_level());
     match line.command {
+        Command::DataProducer(args) => service::run_producer(&args),
+        Command::DataConsumer(args) => service::run_consumer(&args),
         Command::Topics(args) => Ok(tools::run(&tools::TOPICS, args.words)),
         Command::ConsoleProducer(args) => Ok(tools::run(&tools::CONSOLE_PRODUCER, args.words)),
         Command::ConsumerGroups(args) => Ok(tools::run(&tools::CONSUMER_GROUPS, args.words)),
@@ -98,6 +105,8 @@ impl Command {
     /// What keeps running tells what it does (`info`); what answers and ends only complains.
     fn default_log_level(&self) -> &'static str {
         match self {
+            // The services log for themselves, on stdout; of their Kafka client only complaints are of interest.
+            Self::DataProducer(_) | Self::DataConsumer(_) => QUIET,
             Self::Topics(_)
             | Self::ConsoleProducer(_)
             | Self::ConsumerGroups(_)

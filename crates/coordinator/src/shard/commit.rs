@@ -91,7 +91,7 @@ impl GroupEntry {
         for topic in request.topics {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for commit in topic.partitions {
-                let outcome = check_metadata(&commit, turn.settings.offset_metadata_max);
+                let outcome = check_texts(&topic.topic, &commit, turn.settings.offset_metadata_max);
                 partitions.push((commit.partition, outcome));
                 if outcome.is_ok() {
                     let offset = CommittedOffset {
@@ -170,7 +170,10 @@ impl GroupEntry {
     }
 }
 
-fn check_metadata(commit: &PartitionCommit, units_max: usize) -> Result<(), GroupError> {
+fn check_texts(topic: &str, commit: &PartitionCommit, units_max: usize) -> Result<(), GroupError> {
+    if !fits(topic) {
+        return Err(GroupError::InvalidRequest);
+    }
     let Some(metadata) = &commit.metadata else { return Ok(()) };
     if fits(metadata) && metadata.encode_utf16().count() <= units_max {
         Ok(())

@@ -149,6 +149,13 @@ fn metadata_beyond_the_limit_is_refused_for_its_partition_only() {
 }
 
 #[test]
+fn a_topic_name_that_no_record_can_hold_is_refused() {
+    let mut bench = Bench::new();
+    let reply = bench.commit(commit_request("", -1, &"t".repeat(32_768), 1));
+    assert_eq!(bench.committed(reply).unwrap()[0].partitions[0].1, Err(GroupError::InvalidRequest));
+}
+
+#[test]
 fn a_commit_of_nothing_is_answered_at_once_and_leaves_no_group() {
     let mut bench = Bench::new();
     let reply = bench.commit(CommitRequest { topics: Vec::new(), ..commit_request("", -1, "", 0) });
