@@ -231,3 +231,6 @@ async fn check_identity(disk: &dyn Disk, options: &StorageOptions) -> Result<(),
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,13 @@ struct Inner {
     tasks: Mutex<Option<Tasks>>,
 }
 
+impl Drop for Inner {
+    /// Partitions and what they share hold each other: the last handle lets go, and with it the disk and its lock.
+    fn drop(&mut self) {
+        self.shared.partitions.write().clear();
+    }
+}
+
 #[derive(Debug)]
 struct Tasks {
     writer: JoinHandle<()>,
@@ -164,6 +171,16 @@ impl Storage {
         let mut partitions = shared.partitions.write();
         let add = || Arc::new(Partition::new(key, spec.topic, log, Arc::clone(shared)));
         Arc::clone(partitions.entry(key).or_insert_with(add))
+    }
+
+    /// Ends the tasks where they are, as a killed process does.
+    #[cfg(test)]
+    pub(crate) async fn abort(&self) {
+        let tasks = self.inner.tasks.lock().take();
+        for task in tasks.into_iter().flat_map(|tasks| [tasks.writer, tasks.materialiser]) {
+            task.abort();
+            assert!(task.await.is_err_and(|error| error.is_cancelled()));
+        }
     }
 
     pub(crate) fn shared(&self) -> &Shared {

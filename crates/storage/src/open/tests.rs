@@ -1,0 +1,306 @@
+//! A storage on a disk: restarts clean and unclean, bit rot, a full disk, failed syncs, deleted topics, foreign directories.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_model::batch::{ControlRecord, ControlRecordType, ProducerStamp};
+use millstream_model::{Offset, ProducerEpoch, ProducerId, TimestampMs};
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::disk::FileDisk;
+use crate::disk::simulated::{Faults, SimulatedDisk};
+use crate::log::config::LogConfig;
+use crate::log::partition_log::{AppendOrigin, ReadUpto};
+use crate::partition::{AppendError, Appended, Partition};
+use crate::storage::StorageError;
+use crate::tests::{batch_of, plain, spec, stamp, values};
+
+const NOW: TimestampMs = TimestampMs(1_000);
+
+fn options(nonce: u64) -> StorageOptions {
+    let options = StorageOptions::new("cluster".into(), BrokerId(1), Uuid::from_u64_pair(7, nonce));
+    StorageOptions { lane_file_bytes: 64 << 10, ..options }
+}
+
+async fn open(disk: &Arc<dyn Disk>, nonce: u64, topics: &[&str]) -> (Storage, RecoveryReport) {
+    let clock = Arc::new(ManualClock::default());
+    let specs = topics.iter().map(|topic| spec(topic, LogConfig::default())).collect();
+    Storage::open(options(nonce), Arc::clone(disk), clock, specs).await.unwrap()
+}
+
+fn partition(storage: &Storage, topic: &str) -> Arc<Partition> {
+    let spec = spec(topic, LogConfig::default());
+    storage.partition(spec.topic_id, spec.index).unwrap()
+}
+
+async fn append(partition: &Partition, values: &[&str]) -> Appended {
+    let appended = partition.append(&[plain(values, 10)], AppendOrigin::Client, NOW).unwrap();
+    appended.ticket.durable().await.unwrap();
+    appended
+}
+
+async fn all(partition: &Partition) -> Vec<String> {
+    let mut read = Vec::new();
+    let mut from = partition.offsets().log_start;
+    loop {
+        let slice = partition.read(from, 4096, true, ReadUpto::HighWatermark).await.unwrap();
+        let records = values(&slice.records);
+        let Some((last, _)) = records.last() else { return read };
+        from = Offset(last + 1);
+        read.extend(records.into_iter().map(|(_, value)| value));
+    }
+}
+
+fn simulated(seed: u64) -> (SimulatedDisk, Arc<dyn Disk>) {
+    let disk = SimulatedDisk::new(seed);
+    (disk.clone(), Arc::new(disk))
+}
+
+#[tokio::test]
+async fn a_clean_restart_replays_nothing_and_keeps_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..3 {
+        let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(dir.path(), 2).unwrap());
+        let (storage, report) = open(&disk, round, &["a", "b"]).await;
+        assert!(report.clean && report.slots_replayed == 0, "{report:?}");
+        assert_eq!(report.generation, LeaderEpoch(0));
+        for topic in ["a", "b"] {
+            let values: Vec<String> = (0..round).map(|round| format!("{topic}{round}")).collect();
+            assert_eq!(all(&partition(&storage, topic)).await, values);
+            append(&partition(&storage, topic), &[&format!("{topic}{round}")]).await;
+        }
+        storage.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_unclean_restart_replays_the_lane_and_raises_the_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..3_i32 {
+        let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(dir.path(), 2).unwrap());
+        let (storage, report) = open(&disk, round as u64, &["a"]).await;
+        assert_eq!((report.clean, report.generation), (round == 0, LeaderEpoch(round)));
+        assert_eq!(report.batches_replayed, u64::from(round > 0), "{report:?}");
+        let partition = partition(&storage, "a");
+        assert_eq!(all(&partition).await.len(), round as usize);
+        append(&partition, &["x"]).await;
+        assert_eq!(partition.end_of_epoch(LeaderEpoch(0)), (LeaderEpoch(0), Offset(1)));
+        assert_eq!(partition.epoch_at(Offset(i64::from(round))), LeaderEpoch(round));
+        assert_eq!(partition.leader_epoch(), LeaderEpoch(round));
+        // The process dies: its tasks are dropped with the runtime, here by aborting them.
+        storage.abort().await;
+    }
+}
+
+#[tokio::test]
+async fn producers_and_transactions_survive_a_restart() {
+    for clean in [true, false] {
+        let (_, disk) = simulated(1);
+        let (storage, _) = open(&disk, 1, &["a"]).await;
+        let before = partition(&storage, "a");
+        let open_transaction = ProducerStamp { transactional: true, ..stamp(5, 2, 0) };
+        for batch in [batch_of(&["x"], 10, stamp(9, 0, 0)), batch_of(&["y"], 10, open_transaction)] {
+            before.append(&[batch], AppendOrigin::Client, NOW).unwrap().ticket.durable().await.unwrap();
+        }
+        let aborted = ProducerStamp { transactional: true, ..stamp(6, 0, 0) };
+        before.append(&[batch_of(&["z"], 10, aborted)], AppendOrigin::Client, NOW).unwrap();
+        let marker = ControlRecord { kind: ControlRecordType::Abort, coordinator_epoch: 1 };
+        let marker = marker.into_batch(ProducerId(6), ProducerEpoch(0), NOW);
+        let done = before.append(&[marker], AppendOrigin::Coordinator, NOW).unwrap();
+        done.ticket.durable().await.unwrap();
+        if clean {
+            storage.close().await.unwrap();
+        } else {
+            storage.abort().await;
+        }
+        let (storage, _) = open(&disk, 2, &["a"]).await;
+        let after = partition(&storage, "a");
+        assert_eq!(after.active_producers(), before.active_producers());
+        assert_eq!(after.offsets().last_stable, Offset(1), "the open transaction still holds it");
+        let repeat = after.append(&[batch_of(&["x"], 10, stamp(9, 0, 0))], AppendOrigin::Client, NOW).unwrap();
+        assert!(repeat.repeated && repeat.base_offset == Offset(0) && repeat.ticket.is_durable());
+        let marker = ControlRecord { kind: ControlRecordType::Commit, coordinator_epoch: 1 };
+        let marker = marker.into_batch(ProducerId(5), ProducerEpoch(2), NOW);
+        let done = after.append(&[marker], AppendOrigin::Coordinator, NOW).unwrap();
+        done.ticket.durable().await.unwrap();
+        let slice = after.read(Offset(0), 1 << 20, true, ReadUpto::LastStable).await.unwrap();
+        assert_eq!(slice.aborted.len(), 1, "the abort before the restart is known");
+    }
+}
+
+/// Turns a bit in the body of the slot that `topic`'s batch went into, given how many slots came before it.
+fn rot(simulated: &SimulatedDisk, slot: u64, at: u64) {
+    simulated.flip_bit(Path::new("lane/00000000.slots"), slot * 4096 + at);
+}
+
+#[tokio::test]
+async fn bit_rot_in_an_acknowledged_slot_takes_the_partitions_it_hits_offline() {
+    let body = 96 + 70;
+    let header = 20;
+    for (place, offline) in [(body, ["a"].as_slice()), (header, ["a", "idle"].as_slice())] {
+        let (simulated, disk) = simulated(1);
+        let (storage, _) = open(&disk, 1, &["a", "b", "idle"]).await;
+        append(&partition(&storage, "a"), &["rots"]).await;
+        append(&partition(&storage, "b"), &["1"]).await;
+        append(&partition(&storage, "b"), &["2"]).await;
+        storage.abort().await;
+        rot(&simulated, 0, place);
+        let (storage, report) = open(&disk, 2, &["a", "b", "idle"]).await;
+        let found: Vec<&str> = report.offline.iter().map(|(topic, _, _)| topic.as_ref()).collect();
+        assert_eq!(found, offline, "bit turned at {place}: {report:?}");
+        assert_eq!(report.slots_damaged, 1);
+        assert_eq!(all(&partition(&storage, "b")).await, ["1", "2"]);
+        let refused = partition(&storage, "a").append(&[plain(&["x"], 1)], AppendOrigin::Client, NOW).unwrap_err();
+        assert!(matches!(refused, AppendError::Offline(_)));
+        assert!(disk.list("lane".into()).await.unwrap().len() > 1, "nothing is deleted");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_last_slot_is_a_torn_tail() {
+    let (simulated, disk) = simulated(1);
+    let (storage, _) = open(&disk, 1, &["a"]).await;
+    append(&partition(&storage, "a"), &["1"]).await;
+    append(&partition(&storage, "a"), &["2"]).await;
+    storage.abort().await;
+    rot(&simulated, 1, 120);
+    let (storage, report) = open(&disk, 2, &["a"]).await;
+    assert_eq!((report.slots_torn, report.slots_damaged), (1, 0));
+    assert_eq!(all(&partition(&storage, "a")).await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_recovers() {
+    let (simulated, disk) = simulated(1);
+    let clock = Arc::new(ManualClock::default());
+    let specs = vec![spec("a", LogConfig { segment_bytes: 4096, ..LogConfig::default() })];
+    let mut options = options(1);
+    options.limits.reserve_bytes = 0;
+    options.limits.unsettled_bytes_max = 16 << 10;
+    let (storage, _) = Storage::open(options, Arc::clone(&disk), clock.clone(), specs).await.unwrap();
+    let partition = partition(&storage, "a");
+    append(&partition, &["first"]).await;
+    simulated.set_faults(Faults { capacity: Some(200 << 10), ..Faults::default() });
+    let filler = "x".repeat(3000);
+    let mut acknowledged = 1;
+    let refused = loop {
+        match partition.append(&[plain(&[&filler], 10)], AppendOrigin::Client, NOW) {
+            Err(error) => break error,
+            Ok(appended) => match appended.ticket.durable().await {
+                Ok(()) => acknowledged += 1,
+                Err(error) => assert_eq!(error, StorageError::NoSpace),
+            },
+        }
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(refused, AppendError::NoSpace);
+    assert!(all(&partition).await.len() >= acknowledged, "what was acknowledged is still read");
+    simulated.set_faults(Faults::default());
+    let appended = loop {
+        clock.advance(Duration::from_secs(1));
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        if let Ok(appended) = partition.append(&[plain(&["last"], 10)], AppendOrigin::Client, NOW) {
+            break appended;
+        }
+    };
+    appended.ticket.durable().await.unwrap();
+    assert_eq!(all(&partition).await.last().map(String::as_str), Some("last"));
+    storage.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn below_the_reserve_producers_are_refused_and_the_broker_is_not() {
+    let (simulated, disk) = simulated(1);
+    let mut options = options(1);
+    options.limits.reserve_bytes = 1 << 20;
+    let clock = Arc::new(ManualClock::default());
+    let specs = vec![spec("a", LogConfig::default())];
+    let (storage, _) = Storage::open(options, Arc::clone(&disk), clock.clone(), specs).await.unwrap();
+    let partition = partition(&storage, "a");
+    simulated.set_faults(Faults { capacity: Some(1 << 20), ..Faults::default() });
+    append(&partition, &["1"]).await;
+    while !storage.metrics().no_space {
+        tokio::task::yield_now().await;
+    }
+    let refused = partition.append(&[plain(&["2"], 1)], AppendOrigin::Client, NOW).unwrap_err();
+    assert_eq!(refused, AppendError::NoSpace);
+    let commit = partition.append(&[plain(&["2"], 1)], AppendOrigin::Coordinator, NOW).unwrap();
+    commit.ticket.durable().await.unwrap();
+    simulated.set_faults(Faults::default());
+    while storage.metrics().no_space {
+        clock.advance(Duration::from_secs(1));
+        tokio::task::yield_now().await;
+    }
+    append(&partition, &["3"]).await;
+}
+
+#[tokio::test]
+async fn a_failed_sync_stops_the_storage_for_good() {
+    let (simulated, disk) = simulated(1);
+    let (storage, _) = open(&disk, 1, &["a"]).await;
+    append(&partition(&storage, "a"), &["1"]).await;
+    simulated.set_faults(Faults { failing_sync: Some(0), ..Faults::default() });
+    assert!(storage.close().await.is_err());
+    storage.failed().await;
+    simulated.power_cycle();
+    let (storage, report) = open(&disk, 2, &["a"]).await;
+    assert!(!report.clean);
+    assert_eq!(all(&partition(&storage, "a")).await, ["1"]);
+}
+
+#[tokio::test]
+async fn entries_of_deleted_topics_are_skipped() {
+    let (_, disk) = simulated(1);
+    let (storage, _) = open(&disk, 1, &["gone", "kept"]).await;
+    append(&partition(&storage, "gone"), &["1"]).await;
+    append(&partition(&storage, "kept"), &["2"]).await;
+    storage.delete_topic(partition(&storage, "gone").topic_id()).await.unwrap();
+    storage.abort().await;
+    let (storage, report) = open(&disk, 2, &["kept"]).await;
+    assert_eq!((report.entries_unknown, report.moved_aside.len()), (1, 0));
+    assert_eq!(all(&partition(&storage, "kept")).await, ["2"]);
+}
+
+#[tokio::test]
+async fn ten_thousand_partitions_are_made_without_touching_the_disk() {
+    let (simulated, disk) = simulated(1);
+    let (storage, _) = open(&disk, 1, &[]).await;
+    let before = simulated.operations();
+    for number in 0..10_000 {
+        storage.create_partition(PartitionSpec { index: PartitionIndex(number), ..spec("many", LogConfig::default()) });
+    }
+    assert_eq!(simulated.operations(), before);
+}
+
+#[tokio::test]
+async fn deleted_records_stay_deleted() {
+    let (_, disk) = simulated(1);
+    let (storage, _) = open(&disk, 1, &["a"]).await;
+    append(&partition(&storage, "a"), &["1", "2", "3"]).await;
+    let (start, ticket) = partition(&storage, "a").delete_records(Some(Offset(2))).unwrap();
+    ticket.durable().await.unwrap();
+    storage.abort().await;
+    let (storage, _) = open(&disk, 2, &["a"]).await;
+    assert_eq!(partition(&storage, "a").offsets().log_start, start);
+}
+
+#[tokio::test]
+async fn a_directory_of_another_broker_or_without_its_session_is_refused() {
+    let (_, disk) = simulated(1);
+    let (storage, _) = open(&disk, 1, &["a"]).await;
+    append(&partition(&storage, "a"), &["1"]).await;
+    storage.close().await.unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let other = StorageOptions { node_id: BrokerId(2), ..options(2) };
+    let refused = Storage::open(other, Arc::clone(&disk), clock.clone(), Vec::new()).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the data directory has node.id=1, this broker has 2");
+    disk.perform(DiskOp::RemoveFile(SESSION_FILE.into())).await.unwrap();
+    let refused = Storage::open(options(3), disk, clock, Vec::new()).await.unwrap_err();
+    assert!(matches!(refused, OpenError::SessionMissing));
+}
