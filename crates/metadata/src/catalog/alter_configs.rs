@@ -1,7 +1,7 @@
 //! Changes of configs: of topics, of brokers while they run, of groups. Checked as Kafka checks them, in its order and
 //! with its messages; all changes of one resource happen or none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use millstream_model::BrokerId;
 
@@ -118,7 +118,7 @@ fn plan_topic(image: &Image, receiver: BrokerId, name: &str, change: &ConfigChan
     let none = Overrides::new();
     let current = known.map_or(&none, |topic| &topic.configs);
     let layers = image.broker_layers(receiver);
-    let base = |key: &ConfigKey| layers.topic_value(key, &none);
+    let base = |key: &ConfigKey| layers.resource_value(key, &none);
     let refuse = |word: &str, name: &str| format!("Can't {word} to key {name} because its type is not LIST.");
     let configs = applied(current, change, topic::key, base, refuse)?;
     if name.is_empty() {
@@ -163,7 +163,7 @@ fn plan_broker(
 fn plan_group(image: &Image, receiver: BrokerId, name: &str, change: &ConfigChange, write: &mut Write) -> Result<()> {
     let (none, set) = (Overrides::new(), image.group_set(name));
     let layers = image.broker_layers(receiver);
-    let base = |key: &ConfigKey| layers.topic_value(key, &none);
+    let base = |key: &ConfigKey| layers.resource_value(key, &none);
     let refuse = |word: &str, name: &str| format!("Can't {word} to key {name} because its type is not LIST.");
     let configs = applied(&set.overrides, change, group::key, base, refuse)?;
     if name.is_empty() {
@@ -230,6 +230,7 @@ fn applied(
     for (name, operation) in &change.operations {
         let (word, items) = match operation {
             ConfigOperation::Set(text) => {
+                check_length(text)?;
                 configs.insert(name.clone(), text.clone());
                 continue;
             }
@@ -240,28 +241,58 @@ fn applied(
             ConfigOperation::Append(items) => ("APPEND", items),
             ConfigOperation::Subtract(items) => ("SUBTRACT", items),
         };
+        check_length(items)?;
         let key = key_of(name).filter(|key| key.value_type == ValueType::List);
         let key = key.ok_or_else(|| AlterConfigsError::InvalidConfig(refuse(word, name)))?;
         let value = match current.get(name) {
             Some(text) => text.clone(),
             None => base(key).map(|value| value.to_string()).unwrap_or_default(),
         };
-        let mut list: Vec<&str> = if value.is_empty() { Vec::new() } else { value.split(',').map(str::trim).collect() };
-        for item in items.split(',') {
-            match operation {
-                ConfigOperation::Append(_) if !list.contains(&item) => list.push(item),
-                ConfigOperation::Subtract(_) => list.retain(|known| *known != item),
-                _ => {}
-            }
-        }
-        let list = list.join(",");
+        let list = match operation {
+            ConfigOperation::Subtract(_) => without(&value, items),
+            _ => with(&value, items),
+        };
+        check_length(&list)?;
         configs.insert(name.clone(), list);
     }
     Ok(configs)
 }
 
+/// The items of a list as it is written.
+fn items_of(value: &str) -> Vec<&str> {
+    if value.is_empty() { Vec::new() } else { value.split(',').map(str::trim).collect() }
+}
+
+fn with(value: &str, items: &str) -> String {
+    let mut list = items_of(value);
+    let mut known: HashSet<&str> = list.iter().copied().collect();
+    list.extend(items.split(',').filter(|item| known.insert(item)));
+    list.join(",")
+}
+
+fn without(value: &str, items: &str) -> String {
+    let gone: HashSet<&str> = items.split(',').collect();
+    let list: Vec<&str> = items_of(value).into_iter().filter(|item| !gone.contains(item)).collect();
+    list.join(",")
+}
+
+/// Longest value, in bytes. Kafka's limit.
+const VALUE_LENGTH_MAX: usize = 32_767;
+
+fn check_length(text: &str) -> Result<()> {
+    if text.len() <= VALUE_LENGTH_MAX {
+        return Ok(());
+    }
+    Err(AlterConfigsError::InvalidConfig(format!(
+        "The configuration value cannot be added because it exceeds the maximum value size of {VALUE_LENGTH_MAX} bytes."
+    )))
+}
+
 /// Checks all configs that a topic sets for itself.
 pub(super) fn check_topic_configs(configs: &Overrides) -> Result<()> {
+    for text in configs.values() {
+        check_length(text)?;
+    }
     if let Some(name) = configs.keys().find(|name| topic::key(name).is_none()) {
         return Err(AlterConfigsError::InvalidConfig(format!("Unknown topic config name: {name}")));
     }

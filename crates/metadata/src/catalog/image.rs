@@ -8,7 +8,9 @@ use millstream_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
 use smallvec::SmallVec;
 
 use super::record::{self, ClusterRecord, ProducerIdsRecord, TopicRecord};
-use crate::configs::{self, BrokerConfig, ConfigEntry, Layers, ListenerError, LogConfig, Overrides, StaticConfig};
+use crate::configs::{
+    self, BrokerConfig, ConfigEntry, ConfigSource, Layers, ListenerError, LogConfig, Overrides, StaticConfig,
+};
 use crate::store::{Change, Listing, Revision};
 
 /// A partition as clients see it.
@@ -279,7 +281,7 @@ impl Image {
     pub fn describe_topic_configs(&self, broker: BrokerId, overrides: &Overrides) -> Vec<ConfigEntry> {
         let layers = self.broker_layers(broker);
         let keys = configs::topic::KEYS.iter().filter(|key| !key.internal || overrides.contains_key(key.name));
-        keys.map(|key| layers.describe_topic_config(key, overrides)).collect()
+        keys.map(|key| layers.describe_resource_config(key, overrides, ConfigSource::DynamicTopic)).collect()
     }
 
     /// All configs of a broker, sorted by name.
@@ -304,7 +306,7 @@ impl Image {
     pub fn describe_group_configs(&self, broker: BrokerId, group: &str) -> Vec<ConfigEntry> {
         let (layers, overrides) = (self.broker_layers(broker), &self.group_set(group).overrides);
         let keys = configs::group::KEYS.iter().filter(|key| !key.internal || overrides.contains_key(key.name));
-        keys.map(|key| layers.describe_group_config(key, overrides)).collect()
+        keys.map(|key| layers.describe_resource_config(key, overrides, ConfigSource::DynamicGroup)).collect()
     }
 }
 

@@ -83,14 +83,14 @@ impl<'a> Layers<'a> {
         key.parse(text).ok().or_else(|| key.parse(key.default.text()?).ok())
     }
 
-    /// The value of a topic's config: its own, or what the broker's synonyms give, or the default.
+    /// The value of a topic's or group's config: its own, or what the broker's synonyms give, or the default.
     #[must_use]
-    pub fn topic_value(self, key: &ConfigKey, overrides: &Overrides) -> Option<ConfigValue> {
+    pub fn resource_value(self, key: &ConfigKey, overrides: &Overrides) -> Option<ConfigValue> {
         let own = overrides.get(key.name).and_then(|text| key.parse(text).ok());
         own.or_else(|| self.synonym_value(key)).or_else(|| key.parse(key.default.text()?).ok())
     }
 
-    /// What the broker gives a topic that does not set the config itself: within a layer the first synonym holds.
+    /// What the broker gives a topic or group that does not set the config itself: within a layer the first synonym holds.
     fn synonym_value(self, key: &ConfigKey) -> Option<ConfigValue> {
         for layer in SET.into_iter().chain([ConfigSource::Default]) {
             for synonym in key.synonyms {
@@ -127,32 +127,26 @@ impl<'a> Layers<'a> {
         found.split_off(first)
     }
 
-    /// A topic's config as DescribeConfigs shows it.
+    /// A topic's or group's config as DescribeConfigs shows it; `of` says which of the two.
     #[must_use]
-    pub fn describe_topic_config(self, key: &'static ConfigKey, overrides: &Overrides) -> ConfigEntry {
-        let value = self.topic_value(key, overrides).map(|value| value.to_string());
-        let own = ConfigSynonym { name: key.name.to_owned(), value: value.clone(), source: ConfigSource::DynamicTopic };
-        let mut synonyms: Vec<ConfigSynonym> = overrides.contains_key(key.name).then_some(own).into_iter().collect();
-        if let Some(synonym) = key.synonyms.first() {
-            synonyms.extend(self.broker_synonyms(synonym.name, false));
-        }
-        entry(key.name, Some(key), value, synonyms, false)
-    }
-
-    /// A group's config as DescribeConfigs shows it.
-    #[must_use]
-    pub fn describe_group_config(self, key: &'static ConfigKey, overrides: &Overrides) -> ConfigEntry {
-        let value = self.topic_value(key, overrides).map(|value| value.to_string());
-        let own = ConfigSynonym { name: key.name.to_owned(), value: value.clone(), source: ConfigSource::DynamicGroup };
+    pub fn describe_resource_config(
+        self,
+        key: &'static ConfigKey,
+        overrides: &Overrides,
+        of: ConfigSource,
+    ) -> ConfigEntry {
+        let value = self.resource_value(key, overrides).map(|value| value.to_string());
+        let own = ConfigSynonym { name: key.name.to_owned(), value: value.clone(), source: of };
         let mut synonyms: Vec<ConfigSynonym> = overrides.contains_key(key.name).then_some(own).into_iter().collect();
         match (key.synonyms.first(), key.default.text()) {
             (Some(synonym), _) => synonyms.extend(self.broker_synonyms(synonym.name, false)),
-            (None, Some(text)) => synonyms.push(ConfigSynonym {
+            // Kafka shows the default so for groups, and not for topics.
+            (None, Some(text)) if of == ConfigSource::DynamicGroup => synonyms.push(ConfigSynonym {
                 name: key.name.to_owned(),
                 value: Some(text.to_owned()),
                 source: ConfigSource::Default,
             }),
-            (None, None) => {}
+            (None, _) => {}
         }
         entry(key.name, Some(key), value, synonyms, false)
     }

@@ -56,7 +56,7 @@ impl LogConfig {
     /// The configs of a topic with these overrides on a broker with these layers.
     #[must_use]
     pub fn of(layers: Layers<'_>, overrides: &Overrides) -> Self {
-        Self::read(&Read(|name| layers.topic_value(topic::key(name)?, overrides)))
+        Self::read(&Read(|name| layers.resource_value(topic::key(name)?, overrides)))
     }
 
     pub(super) fn read<F: Fn(&'static str) -> Option<ConfigValue>>(read: &Read<F>) -> Self {

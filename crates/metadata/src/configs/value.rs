@@ -1,5 +1,6 @@
 //! Reads and checks one value as Kafka's ConfigDef does, with its messages; writes it back in Kafka's canonical form.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::{ConfigKey, Valid, ValueType};
@@ -98,9 +99,10 @@ impl ConfigKey {
             return Vec::new();
         }
         let is_set = matches!(self.valid, Valid::ListOf(_) | Valid::NonEmptyListOf(_));
-        let mut items: Vec<String> = Vec::new();
+        let mut items = Vec::new();
+        let mut known = HashSet::new();
         for item in trimmed.split(',').map(|item| item.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\x0b')) {
-            if !is_set || !items.iter().any(|known| known == item) {
+            if !is_set || known.insert(item) {
                 items.push(item.to_owned());
             }
         }

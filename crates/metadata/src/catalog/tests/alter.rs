@@ -112,6 +112,22 @@ async fn changes_of_a_topic_are_refused_in_kafkas_words() {
 }
 
 #[tokio::test]
+async fn a_value_that_is_too_long_is_refused_before_it_is_looked_at() {
+    let catalog = with_topic(&[]).await;
+    let message = "The configuration value cannot be added because it exceeds the maximum value size of 32767 bytes.";
+    let long = "0:1,".repeat(9000);
+    let replicas = "leader.replication.throttled.replicas";
+    for operation in [set(&long), append(&long), subtract(&long)] {
+        assert_eq!(alter(&catalog, of_topic("t1"), replicas, operation).await.unwrap_err().to_string(), message);
+    }
+    assert_eq!(refusal(&catalog, with_config("t2", replicas, &long)).await, message);
+    let half: String = (0..3500).map(|n| format!("{n}:1")).collect::<Vec<_>>().join(",");
+    alter(&catalog, of_topic("t1"), replicas, append(&half)).await.unwrap();
+    let more = half.replace(":1", ":2");
+    assert_eq!(alter(&catalog, of_topic("t1"), replicas, append(&more)).await.unwrap_err().to_string(), message);
+}
+
+#[tokio::test]
 async fn lists_grow_from_what_holds_and_shrink() {
     let catalog = with_topic(&[]).await;
     let default = "Default:log.cleanup.policy=delete";
@@ -161,7 +177,7 @@ async fn hours_and_minutes_become_milliseconds() {
         let catalog = with_topic(&given).await;
         let image = catalog.image();
         let key = crate::configs::topic::key("retention.ms").unwrap();
-        let value = image.broker_layers(ONE).topic_value(key, &Default::default()).unwrap();
+        let value = image.broker_layers(ONE).resource_value(key, &Default::default()).unwrap();
         assert_eq!(value.to_string(), retention_ms.to_string(), "{given:?}");
     }
 }
