@@ -4,6 +4,7 @@
 //! A command builds the runtime it needs itself: the broker wants one thread per core, a tool wants one.
 
 pub(crate) mod apply;
+mod broker;
 mod delete;
 mod get;
 mod install_tools;
@@ -60,6 +61,7 @@ enum Command {
     Get(get::Args),
     Logs(logs::Args),
     Up(up::Args),
+    Broker(broker::Args),
 }
 
 /// The rest of the line, which a tool reads itself: docs/decisions/0004.
@@ -89,6 +91,7 @@ pub(crate) fn run(line: CommandLine) -> Result<ExitCode> {
         Command::Get(args) => wait_for(get::run(args)),
         Command::Logs(args) => wait_for(logs::run(args)),
         Command::Up(args) => wait_for(up::run(args)),
+        Command::Broker(args) => broker::run(args),
     }
 }
 
@@ -119,6 +122,7 @@ impl Command {
             | Self::Get(_)
             | Self::Logs(_)
             | Self::Up(_) => QUIET,
+            Self::Broker(_) => "info",
         }
     }
 }

@@ -124,7 +124,7 @@ fn plan_topic(image: &Image, receiver: BrokerId, name: &str, change: &ConfigChan
     if name.is_empty() {
         return Err(AlterConfigsError::InvalidRequest("Default topic resources are not allowed.".to_owned()));
     }
-    topic_name::validate(name)?;
+    topic_name::validate_topic_name(name)?;
     check_topic_configs(&configs)?;
     let Some(topic) = known else { return Err(AlterConfigsError::UnknownTopic(name.to_owned())) };
     if configs != topic.configs {

@@ -163,7 +163,7 @@ impl<'a> Planner<'a> {
         if self.image.topic(&new.name).is_some() {
             return Err(CreateTopicError::Exists(new.name.clone()));
         }
-        topic_name::validate(&new.name)?;
+        topic_name::validate_topic_name(&new.name)?;
         if has_metric_name(&new.name)
             && let Some(existing) = self.metric_names.get(&metric_name(&new.name))
         {

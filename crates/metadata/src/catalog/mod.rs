@@ -30,7 +30,7 @@ pub use image::{Image, Partition, Topic};
 pub use open::{OpenCatalogError, Settings};
 pub use placement::AssignmentError;
 pub use producer_ids::ProducerIdBlock;
-pub use topic_name::InvalidTopicNameError;
+pub use topic_name::{InvalidTopicNameError, validate_topic_name};
 
 use crate::store::{Lease, MetadataStore, Revision, StoreError, WatchError, Write, WriteError};
 

@@ -19,7 +19,7 @@ pub enum InvalidTopicNameError {
 }
 
 /// Checks a name's form.
-pub(super) fn validate(name: &str) -> Result<(), InvalidTopicNameError> {
+pub fn validate_topic_name(name: &str) -> Result<(), InvalidTopicNameError> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if name.is_empty() {
         Err(InvalidTopicNameError::Empty)

@@ -36,6 +36,8 @@ pub enum MessageTimestampType {
 pub struct LogConfig {
     /// `cleanup.policy` has `compact`: records need a key.
     pub cleanup_compact: bool,
+    /// `cleanup.policy` has `delete`: records may be deleted on request.
+    pub cleanup_delete: bool,
     /// 1 to 9, or -1 for gzip's own default.
     pub compression_gzip_level: i32,
     pub compression_type: CompressionType,
@@ -47,6 +49,7 @@ pub struct LogConfig {
     pub message_timestamp_after_max_ms: i64,
     pub message_timestamp_before_max_ms: i64,
     pub message_timestamp_type: MessageTimestampType,
+    pub min_insync_replicas: i32,
     pub segment_bytes: i32,
     pub segment_index_bytes: i32,
     pub segment_ms: i64,
@@ -62,6 +65,7 @@ impl LogConfig {
     pub(super) fn read<F: Fn(&'static str) -> Option<ConfigValue>>(read: &Read<F>) -> Self {
         Self {
             cleanup_compact: read.list("cleanup.policy").iter().any(|policy| policy == "compact"),
+            cleanup_delete: read.list("cleanup.policy").iter().any(|policy| policy == "delete"),
             compression_gzip_level: read.int("compression.gzip.level"),
             compression_type: match read.text("compression.type").as_str() {
                 "uncompressed" => CompressionType::Uncompressed,
@@ -85,6 +89,7 @@ impl LogConfig {
                 "LogAppendTime" => MessageTimestampType::LogAppendTime,
                 _ => MessageTimestampType::CreateTime,
             },
+            min_insync_replicas: read.int("min.insync.replicas"),
             segment_bytes: read.int("segment.bytes"),
             segment_index_bytes: read.int("segment.index.bytes"),
             segment_ms: read.long("segment.ms"),

@@ -9,7 +9,7 @@ use crate::configs::Valid::{
     Any, AtLeast, Between, BetweenDecimal, BetweenOrMinusOne, ListOf, OneOf, ThrottledReplicas,
 };
 use crate::configs::reason::{
-    ALWAYS_IN_SYNC, CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, KAFKA_TESTS, KEYS_REQUIRED, NO_PREALLOCATION,
+    CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, KAFKA_TESTS, KEYS_REQUIRED, NO_PREALLOCATION,
     NO_REPLICAS, NO_TIERING, ONE_LZ4_LEVEL, ROLLED_ON_TIME, SHARE_GROUPS_LATER,
 };
 use crate::configs::row::{boolean, double, hours, int, list, long, minutes, same, string};
@@ -88,7 +88,7 @@ pub const KEYS: &[ConfigKey] = &[
     long("min.compaction.lag.ms", Is("0"), AtLeast(0), Medium, ClusterWide, CLEANING_LATER)
         .synonyms(&[same("log.cleaner.min.compaction.lag.ms")])
         .doc("Age that a record must reach before compaction may remove it, in milliseconds."),
-    int("min.insync.replicas", Is("1"), AtLeast(1), Medium, ClusterWide, ALWAYS_IN_SYNC)
+    int("min.insync.replicas", Is("1"), AtLeast(1), Medium, ClusterWide, ActedOn)
         .synonyms(&[same("min.insync.replicas")])
         .doc("In-sync replicas that a write with acks=all needs."),
     boolean("preallocate", Is("false"), Any, Medium, ClusterWide, NO_PREALLOCATION)

@@ -148,7 +148,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Default of the topics' `max.message.bytes`."),
     string("millstream.durability", Is("fsync"), OneOf(&["fsync", "os"]), High, ClusterWide, ActedOn)
         .doc("Default of the topics' `millstream.durability`."),
-    int("min.insync.replicas", Is("1"), AtLeast(1), High, ClusterWide, ALWAYS_IN_SYNC)
+    int("min.insync.replicas", Is("1"), AtLeast(1), High, ClusterWide, ActedOn)
         .doc("Default of the topics' `min.insync.replicas`."),
     int("num.recovery.threads.per.data.dir", Is("2"), AtLeast(1), High, ClusterWide, NO_POOLS)
         .doc("Threads per folder that recover logs at start and flush them at shutdown."),

@@ -1,0 +1,87 @@
+//! From a topic's name or id to the log of one of its partitions, as a request names them: existence, leadership, and
+//! the topic's settings as the data path needs them. Called by every handler that touches records.
+//!
+//! A partition's log comes into being in memory when it is first asked for, and on disk at its first append; the
+//! catalog alone says which partitions exist.
+
+use std::sync::Arc;
+
+use millstream_metadata::catalog::Topic;
+use millstream_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
+use millstream_storage::{Partition, PartitionSpec};
+
+use crate::Broker;
+use crate::topic_settings::TopicSettings;
+
+/// A topic as a request names it: by id or by name, as its version asks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum TopicRef {
+    Id(TopicId),
+    Name(Arc<str>),
+}
+
+/// Why a partition cannot be had from the node that was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LookupError {
+    UnknownTopic,
+    UnknownTopicId,
+    UnknownPartition,
+    NotLeader { leader: BrokerId, epoch: LeaderEpoch },
+}
+
+/// A partition that the asked node leads.
+#[derive(Clone, Debug)]
+pub(crate) struct Hosted {
+    pub(crate) topic: Arc<TopicSettings>,
+    pub(crate) index: PartitionIndex,
+    pub(crate) log: Arc<Partition>,
+}
+
+impl Hosted {
+    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
+        self.log.leader_epoch()
+    }
+
+    /// The partition's name as Kafka writes it: topic, hyphen, index.
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}", self.topic.name, self.index)
+    }
+}
+
+impl Broker {
+    /// The partition that a request to `node` names.
+    pub(crate) fn partition(
+        &self,
+        node: BrokerId,
+        topic: &TopicRef,
+        index: PartitionIndex,
+    ) -> Result<Hosted, LookupError> {
+        let image = self.image();
+        let topic = match topic {
+            TopicRef::Id(id) => image.topic_by_id(*id).ok_or(LookupError::UnknownTopicId)?,
+            TopicRef::Name(name) => image.topic(name).ok_or(LookupError::UnknownTopic)?,
+        };
+        let leader = topic.partition(index).ok_or(LookupError::UnknownPartition)?.leader;
+        if leader != node {
+            return Err(LookupError::NotLeader { leader, epoch: self.leader_epoch(topic, index) });
+        }
+        let settings = self.topic_settings(topic);
+        Ok(Hosted { log: self.log(topic, index, &settings), topic: settings, index })
+    }
+
+    /// A partition's leader epoch, whether or not its log has been touched.
+    pub(crate) fn leader_epoch(&self, topic: &Topic, index: PartitionIndex) -> LeaderEpoch {
+        match self.storage().partition(topic.id, index) {
+            Some(log) => log.leader_epoch(),
+            None => self.storage().generation(),
+        }
+    }
+
+    fn log(&self, topic: &Topic, index: PartitionIndex, settings: &TopicSettings) -> Arc<Partition> {
+        if let Some(log) = self.storage().partition(topic.id, index) {
+            return log;
+        }
+        let config = settings.log.clone();
+        self.storage().create_partition(PartitionSpec { topic_id: topic.id, topic: topic.name.clone(), index, config })
+    }
+}
