@@ -85,7 +85,8 @@ async fn serve(options: BrokerOptions) -> Result<ExitCode> {
 fn options(args: Args) -> Result<BrokerOptions> {
     let mut config = StaticConfig::default();
     if let Some(path) = &args.config {
-        let text = std::fs::read_to_string(path).with_context(|| format!("--config: cannot read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("--config: cannot read {}", path.display()))?;
         config.read(path, &text)?;
     }
     if let Some(address) = &args.listen {

@@ -9,8 +9,8 @@ use crate::configs::Valid::{
     Any, AtLeast, Between, BetweenDecimal, BetweenOrMinusOne, ListOf, OneOf, ThrottledReplicas,
 };
 use crate::configs::reason::{
-    CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, KAFKA_TESTS, KEYS_REQUIRED, NO_PREALLOCATION,
-    NO_REPLICAS, NO_TIERING, ONE_LZ4_LEVEL, ROLLED_ON_TIME, SHARE_GROUPS_LATER,
+    CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, KAFKA_TESTS, KEYS_REQUIRED, NO_PREALLOCATION, NO_REPLICAS,
+    NO_TIERING, ONE_LZ4_LEVEL, ROLLED_ON_TIME, SHARE_GROUPS_LATER,
 };
 use crate::configs::row::{boolean, double, hours, int, list, long, minutes, same, string};
 

@@ -7,8 +7,8 @@ use crate::configs::Importance::{High, Low, Medium};
 use crate::configs::Update::{ClusterWide, PerBroker, ReadOnly};
 use crate::configs::Valid::{Any, AtLeast, Between, BetweenDecimal, BetweenOrMinusOne, ListOf, NonEmptyListOf, OneOf};
 use crate::configs::reason::{
-    ALWAYS_IN_SYNC, CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, KEYS_REQUIRED, NO_POOLS, NO_PREALLOCATION,
-    NO_PURGATORY, NO_REPLICAS, NO_TIERING, ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, PRODUCERS_KEPT, ROLLED_ON_TIME,
+    CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, KEYS_REQUIRED, NO_POOLS, NO_PREALLOCATION, NO_PURGATORY,
+    NO_REPLICAS, NO_TIERING, ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, PRODUCERS_KEPT, ROLLED_ON_TIME,
 };
 use crate::configs::row::{boolean, double, hours, int, list, long, minutes, same, string};
 
