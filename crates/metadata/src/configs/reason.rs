@@ -3,8 +3,6 @@
 use super::Effect::{self, InPart, None};
 
 pub(super) const ALWAYS_BROKER: Effect = None("every process is a broker that keeps its cluster state itself");
-pub(super) const ALWAYS_IN_SYNC: Effect =
-    None("brokers share one storage, so all replicas are always in sync, and the durability setting decides");
 pub(super) const CLEANING_LATER: Effect = None("retention and compaction come with the next release");
 pub(super) const CONSUMER_PROTOCOL_LATER: Effect =
     None("the consumer group protocol of KIP-848 comes with a later release; classic groups are served");
