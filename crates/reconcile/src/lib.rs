@@ -28,7 +28,7 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-pub use kafka::{BrokerProcess, KAFKA_VERSION, MIRROR_ANNOTATION};
+pub use kafka::{BrokerProcess, KAFKA_VERSION, RUNS_IN_ANNOTATION};
 pub use strimzi::{
     CLUSTER_LABEL, Condition, EntityOperatorSpec, Kafka, KafkaClusterSpec, KafkaSpec, KafkaStatus, KafkaTopic,
     KafkaTopicSpec, KafkaTopicStatus, Listener, ListenerAddress, ListenerStatus, Storage,

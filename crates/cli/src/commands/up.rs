@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
-use millstream_platform::{Config, Platform};
+use millstream_platform::{Config, ImageRule, Platform};
 use millstream_reconcile::{BrokerProcess, Settings};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -116,7 +116,7 @@ async fn foreground(args: &Args, data_dir: &Path, manifests: &[Manifest]) -> Res
         detached::leave_terminal();
     }
     let stop = stop::on_signal()?;
-    let platform = Platform::start(Config::new(data_dir.join("platform"))).await?;
+    let platform = Platform::start(config(args, data_dir)?).await?;
     let (running, announced) = announce(&platform, data_dir)?;
     let client = kube::Client::new(platform.service(), "default");
     let server = Server::new(client.clone());
@@ -200,6 +200,12 @@ fn default_kafka() -> Result<Manifest> {
     });
     let manifest = manifest::parse("the built-in manifest", &kafka.to_string())?.pop();
     manifest.context("the built-in manifest is one object")
+}
+
+fn config(args: &Args, data_dir: &Path) -> Result<Config> {
+    let mut config = Config::new(data_dir.join("platform"));
+    config.images = args.images.iter().map(|image| image.parse::<ImageRule>()).collect::<Result<_, _>>()?;
+    Ok(config)
 }
 
 fn settings(args: &Args, data_dir: &Path) -> Result<Settings> {

@@ -9,7 +9,7 @@ use futures_util::{AsyncBufReadExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
-use millstream_reconcile::MIRROR_ANNOTATION;
+use millstream_reconcile::RUNS_IN_ANNOTATION;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -57,7 +57,7 @@ impl Run {
     /// The runs of a pod's containers that have begun; brokers and pods that are only shown have none for us.
     fn of(pod: &Pod) -> Vec<Self> {
         let broker = pod.labels().get("strimzi.io/kind").is_some_and(|kind| kind == "Kafka");
-        if broker || pod.annotations().contains_key(MIRROR_ANNOTATION) {
+        if broker || pod.annotations().contains_key(RUNS_IN_ANNOTATION) {
             return Vec::new();
         }
         let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());

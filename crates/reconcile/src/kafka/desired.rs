@@ -1,8 +1,7 @@
 //! What a Kafka resource wants to exist: its pods, Services and Endpoints. Pure.
 //!
-//! The brokers of a resource are one process, shown as its n pods: the first pod runs it, the others mirror its state, as
-//! does the pod of the entity operator, which runs in this process. Kubernetes' own annotation for pods that are only shown
-//! (`kubernetes.io/config.mirror`) keeps the kubelet from starting them.
+//! The brokers of a resource are one process, shown as its n pods: the first pod runs it, the others stand for it, as the
+//! pod of the entity operator stands for this process. An annotation tells the kubelet whose state such a pod shows.
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +13,8 @@ use super::properties::{BROKER_HOST, served_listeners, server_properties};
 use crate::names::short_hash;
 use crate::strimzi::{CLUSTER_LABEL, Kafka};
 
-/// Pods with this annotation are shown, not run: another pod or process is what they stand for.
-pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+/// A pod with this annotation is shown, not run: `up` stands for this process, `pod/NAME` for another pod's.
+pub const RUNS_IN_ANNOTATION: &str = "millstream.io/runs-in";
 /// Tells whether a pod was made from the spec as it is now.
 pub(crate) const SPEC_HASH_ANNOTATION: &str = "millstream.io/spec-hash";
 /// Where the broker serves `/readyz` and `/metrics`, on its pod's address: Strimzi's port for metrics.
@@ -69,7 +68,7 @@ fn broker_pod(kafka: &Kafka, process: &BrokerProcess, id: i32) -> Pod {
     let hash = spec_hash(kafka, process);
     let mut annotations = json!({SPEC_HASH_ANNOTATION: hash});
     if id > 0 {
-        annotations[MIRROR_ANNOTATION] = json!(process_pod_name(kafka));
+        annotations[RUNS_IN_ANNOTATION] = json!(format!("pod/{}", process_pod_name(kafka)));
     }
     from_json(json!({
         "metadata": {
@@ -135,7 +134,7 @@ fn operator_pod(kafka: &Kafka) -> Pod {
             "name": name,
             "namespace": kafka.namespace(),
             "labels": labels(kafka, "entity-operator"),
-            "annotations": {MIRROR_ANNOTATION: "up", SPEC_HASH_ANNOTATION: short_hash("entity-operator", 9)},
+            "annotations": {RUNS_IN_ANNOTATION: "up", SPEC_HASH_ANNOTATION: short_hash("entity-operator", 9)},
             "ownerReferences": owner(kafka),
         },
         "spec": {"containers": [{"name": "topic-operator", "image": "millstream"}], "restartPolicy": "Always"},
@@ -267,10 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn one_pod_runs_the_process_and_the_others_mirror_it() {
+    fn one_pod_runs_the_process_and_the_others_stand_for_it() {
         let pods = pods(&kafka(3), &process());
         let mirrors: Vec<_> =
-            pods.iter().map(|pod| (pod.name_any(), pod.annotations().contains_key(MIRROR_ANNOTATION))).collect();
+            pods.iter().map(|pod| (pod.name_any(), pod.annotations().contains_key(RUNS_IN_ANNOTATION))).collect();
         assert_eq!(
             mirrors[..3],
             [("amm-kafka-0".into(), false), ("amm-kafka-1".into(), true), ("amm-kafka-2".into(), true)]

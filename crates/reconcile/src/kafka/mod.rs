@@ -22,7 +22,7 @@ use crate::workload::pods::is_ready;
 use crate::{Context, Error, object};
 
 pub(crate) use desired::from_json;
-pub use desired::{BrokerProcess, MIRROR_ANNOTATION};
+pub use desired::{BrokerProcess, RUNS_IN_ANNOTATION};
 pub use unserved::KAFKA_VERSION;
 
 /// Keeps a Kafka whose data goes with it until the data is gone.
@@ -71,8 +71,8 @@ async fn write_properties(kafka: &Arc<Kafka>, context: &Arc<Context>) -> Result<
     written.await.expect("writing a file does not panic").map(|_| ())
 }
 
-/// Makes missing pods, removes those of an older spec (they are made anew when they are gone) and superfluous ones, and
-/// shows the process's state on the pods that mirror it. Returns the pod of the process.
+/// Makes missing pods, removes those of an older spec (they are made anew when they are gone) and superfluous ones. Returns
+/// the pod of the process.
 async fn bring_pods(kafka: &Kafka, context: &Context) -> Result<Option<Pod>, Error> {
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &kafka.namespace().unwrap_or_default());
     let selector = ListParams::default().labels(&format!("{CLUSTER_LABEL}={}", kafka.name_any()));
@@ -92,20 +92,8 @@ async fn bring_pods(kafka: &Kafka, context: &Context) -> Result<Option<Pod>, Err
     for pod in wanted.iter().filter(|wanted| !live.iter().any(|pod| pod.name_any() == wanted.name_any())) {
         object::create(&api, pod).await?;
     }
-    let process = live.iter().find(|pod| pod.name_any() == desired::process_pod_name(kafka)).cloned();
-    show_mirrors(&api, &live, process.as_ref(), &context.now()).await?;
-    Ok(process)
-}
-
-async fn show_mirrors(api: &Api<Pod>, live: &[Pod], process: Option<&Pod>, now: &str) -> Result<(), Error> {
-    for pod in live.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        let Some(shown) = pod.annotations().get(MIRROR_ANNOTATION) else { continue };
-        let status = if shown == "up" { Some(status::running_pod(pod, now)) } else { status::mirrored_pod(process) };
-        if let Some(status) = status {
-            object::write_status(api, pod, status).await?;
-        }
-    }
-    Ok(())
+    let process = desired::process_pod_name(kafka);
+    Ok(live.into_iter().find(|pod| pod.name_any() == process))
 }
 
 async fn bring_network(kafka: &Kafka, context: &Context, ready: bool) -> Result<(), Error> {

@@ -6,8 +6,11 @@ use std::fmt::Write as _;
 
 use crate::strimzi::{Kafka, Listener, config_text};
 
-/// Where brokers listen: clients of a laptop's cluster are on the laptop.
+/// Where brokers are reached: clients of a laptop's cluster are on the laptop.
 pub(crate) const BROKER_HOST: &str = "127.0.0.1";
+/// What brokers bind: the loopback addresses of both families. Nothing is advertised: a broker then tells clients the
+/// address that they have reached.
+const LISTEN_HOST: &str = "localhost";
 
 /// Keys of `spec.kafka.config` that the operator owns, by prefix (Strimzi's `KafkaConfiguration`).
 const OWNED_PREFIXES: [&str; 21] = [
@@ -83,16 +86,11 @@ pub(crate) fn is_served(listener: &Listener) -> bool {
 pub(crate) fn server_properties(kafka: &Kafka) -> String {
     let name = |l: &Listener| format!("{}-{}", l.name.to_uppercase(), l.port);
     let join = |part: &dyn Fn(&Listener) -> String| served_listeners(kafka).map(part).collect::<Vec<_>>().join(",");
-    let addresses = join(&|l| format!("{}://{BROKER_HOST}:{}", name(l), l.port));
+    let addresses = join(&|l| format!("{}://{LISTEN_HOST}:{}", name(l), l.port));
     let protocols = join(&|l| format!("{}:PLAINTEXT", name(l)));
     let mut text = String::from("# Generated from the Kafka resource; what is changed here is lost.\n");
-    for (key, value) in [
-        ("listeners", &addresses),
-        ("advertised.listeners", &addresses),
-        ("listener.security.protocol.map", &protocols),
-    ] {
-        property(&mut text, key, value);
-    }
+    property(&mut text, "listeners", &addresses);
+    property(&mut text, "listener.security.protocol.map", &protocols);
     for (key, value) in &kafka.spec.kafka.config {
         if classify(key, value) == ConfigKey::Passed {
             property(&mut text, key, &config_text(value).unwrap_or_default());
@@ -147,7 +145,7 @@ mod tests {
         assert_eq!(
             server_properties(&kafka),
             "# Generated from the Kafka resource; what is changed here is lost.\n\
-             listeners=PLAIN-9092://127.0.0.1:9092\nadvertised.listeners=PLAIN-9092://127.0.0.1:9092\n\
+             listeners=PLAIN-9092://localhost:9092\n\
              listener.security.protocol.map=PLAIN-9092:PLAINTEXT\nauto.create.topics.enable=false\nmin.insync.replicas=1\n"
         );
     }

@@ -1,4 +1,4 @@
-//! The status of a Kafka and of the pods that mirror its process. Pure.
+//! The status of a Kafka. Pure.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt as _;
@@ -84,34 +84,6 @@ pub(super) fn condition(process: Option<&Pod>) -> Condition {
 
 fn container_status(pod: &Pod) -> Option<&ContainerStatus> {
     pod.status.as_ref()?.container_statuses.as_ref()?.first()
-}
-
-/// What a pod that mirrors the process shows: the process's own state.
-pub(super) fn mirrored_pod(process: Option<&Pod>) -> Option<Value> {
-    Some(json!(process?.status.as_ref()?))
-}
-
-/// What the pod of a part of this very process shows: it runs, since this code does.
-pub(super) fn running_pod(pod: &Pod, now: &str) -> Value {
-    let before = json!(pod.status);
-    let since = before["startTime"].as_str().unwrap_or(now).to_owned();
-    let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
-    let condition = |kind: &str| json!({"type": kind, "status": "True", "lastTransitionTime": since});
-    let kinds = ["PodScheduled", "Initialized", "ContainersReady", "Ready"];
-    json!({
-        "phase": "Running",
-        "startTime": since,
-        "conditions": kinds.map(condition),
-        "containerStatuses": [{
-            "name": container.map(|c| c.name.as_str()).unwrap_or_default(),
-            "image": container.and_then(|c| c.image.as_deref()).unwrap_or_default(),
-            "imageID": "",
-            "ready": true,
-            "started": true,
-            "restartCount": 0,
-            "state": {"running": {"startedAt": since}},
-        }],
-    })
 }
 
 #[cfg(test)]

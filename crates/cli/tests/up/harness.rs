@@ -1,0 +1,204 @@
+//! The real binary on folders of its own: starts `up`, waits for what it prints, stops it by its process id.
+//!
+//! Every wait has a deadline and prints what there was instead when it passes.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use tempfile::TempDir;
+
+/// How long anything may take on a machine that builds beside it.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Folders and environment of one test.
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("run")).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a manifest; its path.
+    pub(crate) fn manifest(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    fn command(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::null());
+        command.env("XDG_RUNTIME_DIR", self.path("run")).env("XDG_DATA_HOME", self.path("data"));
+        command.env("HOME", self.folder.path()).env("KUBECONFIG", self.path("data/millstream/kubeconfig"));
+        command.env_remove("MILLSTREAM_DATA_DIR").env_remove("MILLSTREAM_LOG");
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.command(Path::new(env!("CARGO_BIN_EXE_millstream")), args).output().unwrap()
+    }
+
+    /// Runs a command that must succeed; its standard output.
+    #[track_caller]
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{args:?}: {}\n{out}\n{err}", output.status);
+        out
+    }
+
+    /// Runs a command that must fail; its standard error.
+    #[track_caller]
+    pub(crate) fn fails(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(!output.status.success(), "{args:?} succeeded: {}", text(&output.stdout));
+        text(&output.stderr)
+    }
+
+    /// The machine's kubectl on this test's server; nothing where there is none, which is said.
+    pub(crate) fn kubectl(&self, args: &[&str]) -> Option<Output> {
+        match self.command(Path::new("kubectl"), args).output() {
+            Ok(output) => Some(output),
+            Err(error) => {
+                eprintln!("kubectl is not here ({error}): not compared with it");
+                None
+            }
+        }
+    }
+
+    /// Starts `up` in the foreground.
+    pub(crate) fn up(&self, args: &[&str]) -> Up {
+        let mut all = vec!["up"];
+        all.extend(args);
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_millstream")), &all);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        for output in [
+            Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>,
+            Box::new(child.stderr.take().unwrap()),
+        ] {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        Up { child, lines, seen: Vec::new() }
+    }
+
+    /// Asks until the answer is as wanted; panics with the last answer when it never is.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, args: &[&str], wanted: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let output = self.run(args);
+            let out = text(&output.stdout);
+            if wanted(&out) {
+                return out;
+            }
+            assert!(Instant::now() < end, "{args:?} never came to it; last:\n{out}{}", text(&output.stderr));
+        }
+    }
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A running `up`; killed when dropped.
+pub(crate) struct Up {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Up {
+    /// Waits for a line, on stdout or stderr.
+    #[track_caller]
+    pub(crate) fn line(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + LIMIT;
+        loop {
+            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if wanted(&line) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    panic!("the line never came; there were:\n{}", self.seen.join("\n"))
+                }
+            }
+        }
+    }
+
+    /// Everything that was printed so far.
+    pub(crate) fn seen(&self) -> &[String] {
+        &self.seen
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(pid(self.child.id()), signal).unwrap();
+    }
+
+    /// Waits for the end; the exit code.
+    #[track_caller]
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        let end = Instant::now() + LIMIT;
+        // Both pipes close when the process and all its children are gone.
+        loop {
+            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it did not end; there was:\n{}", self.seen.join("\n")),
+            }
+        }
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(i32::try_from(id).unwrap()).unwrap()
+}
+
+/// Waits until a process is gone.
+#[track_caller]
+pub(crate) fn gone(id: u32) {
+    let end = Instant::now() + LIMIT;
+    while test_kill_process(pid(id)).is_ok() {
+        assert!(Instant::now() < end, "process {id} is still there");
+        std::thread::yield_now();
+    }
+}
+
+/// A process that a background start left; stopped when dropped.
+pub(crate) struct Background(pub(crate) u32);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = kill_process(pid(self.0), Signal::TERM);
+        gone(self.0);
+    }
+}

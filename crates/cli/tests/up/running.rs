@@ -1,0 +1,73 @@
+//! `up` with pods: their logs, and that nothing of them is left when it ends.
+
+use rustix::process::Signal;
+
+use crate::harness::{Place, gone};
+
+/// A Deployment whose container says hello, writes its process id, and stays.
+const HELLO: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: hello
+spec:
+  selector:
+    matchLabels:
+      app: hello
+  template:
+    metadata:
+      labels:
+        app: hello
+    spec:
+      containers:
+        - name: hello
+          image: example.org/team/hello:1
+          args: ['-c', 'echo \"pid $$$$\"; echo hello world; exec sleep 600']
+";
+
+#[test]
+fn up_runs_a_deployment_prints_its_log_and_ends_with_it_on_sigterm() {
+    let place = Place::new();
+    let manifest = place.manifest("hello.yaml", HELLO);
+    let mut up = place.up(&["-f", &manifest, "--image", "hello=/bin/sh", "--routes", "127.0.0.1:0"]);
+    up.line(|line| line == "deployment.apps/hello created");
+    up.line(|line| line == "deployment.apps/hello is ready");
+    up.line(|line| line.starts_with("kubectl") && line.contains("export KUBECONFIG="));
+    let pid = up.line(|line| line.starts_with("hello  pid "));
+    up.line(|line| line == "hello  hello world");
+    assert!(place.ok(&["logs", "deployment/hello"]).ends_with("hello world\n"));
+    place.wait_for(&["get", "pods"], |pods| {
+        pods.lines().nth(1).is_some_and(|line| line.starts_with("hello-") && line.contains("1/1     Running"))
+    });
+
+    up.signal(Signal::TERM);
+    assert_eq!(up.end(), Some(0), "{:?}", up.seen());
+    gone(pid.trim_start_matches("hello  pid ").parse().unwrap());
+    assert!(place.fails(&["get", "pods"]).contains("no millstream is running"));
+
+    let mut again = place.up(&["-f", &manifest, "--image", "hello=/bin/sh", "--routes", "127.0.0.1:0"]);
+    again.line(|line| line == "deployment.apps/hello unchanged");
+    again.line(|line| line == "hello  hello world");
+    again.signal(Signal::INT);
+    assert_eq!(again.end(), Some(0));
+}
+
+#[test]
+fn kill_leaves_no_child_behind() {
+    let place = Place::new();
+    let manifest = place.manifest("hello.yaml", HELLO);
+    let mut up = place.up(&["-f", &manifest, "--image", "hello=/bin/sh", "--routes", "127.0.0.1:0"]);
+    let pid = up.line(|line| line.starts_with("hello  pid "));
+    up.signal(Signal::KILL);
+    up.end();
+    gone(pid.trim_start_matches("hello  pid ").parse().unwrap());
+}
+
+#[test]
+fn a_second_up_on_the_same_folder_is_told_of_the_first() {
+    let place = Place::new();
+    let manifest = place.manifest("hello.yaml", HELLO);
+    let mut up = place.up(&["-f", &manifest, "--image", "hello=/bin/sh", "--routes", "127.0.0.1:0"]);
+    up.line(|line| line == "deployment.apps/hello created");
+    let complaint = place.fails(&["up", "-f", &manifest]);
+    assert!(complaint.contains("already running on"), "{complaint}");
+}
