@@ -128,18 +128,18 @@ pub(crate) struct Up {
 }
 
 impl Up {
-    /// Waits for a line, on stdout or stderr.
+    /// Waits for a line that no earlier call took, on stdout or stderr: the two have no order among them.
     #[track_caller]
     pub(crate) fn line(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + LIMIT;
+        let mut at = 0;
         loop {
+            if let Some(found) = (at..self.seen.len()).find(|at| wanted(&self.seen[*at])) {
+                return std::mem::take(&mut self.seen[found]);
+            }
+            at = self.seen.len();
             match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    self.seen.push(line.clone());
-                    if wanted(&line) {
-                        return line;
-                    }
-                }
+                Ok(line) => self.seen.push(line),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     panic!("the line never came; there were:\n{}", self.seen.join("\n"))
                 }
@@ -147,7 +147,7 @@ impl Up {
         }
     }
 
-    /// Everything that was printed so far.
+    /// Every line that no call took.
     pub(crate) fn seen(&self) -> &[String] {
         &self.seen
     }
