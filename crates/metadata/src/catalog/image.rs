@@ -8,9 +8,7 @@ use millstream_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
 use smallvec::SmallVec;
 
 use super::record::{self, ClusterRecord, ProducerIdsRecord, TopicRecord};
-use crate::configs::{
-    self, BrokerConfig, ConfigEntry, ConfigSource, Layers, ListenerError, LogConfig, Overrides, StaticConfig,
-};
+use crate::configs::{self, ConfigEntry, ConfigSource, Layers, LogConfig, Overrides, StaticConfig};
 use crate::store::{Change, Listing, Revision};
 
 /// A partition as clients see it.
@@ -263,11 +261,6 @@ impl Image {
             dynamic_default: &self.broker_set(None).overrides,
             given: self.given.get(&broker).unwrap_or(NOTHING_GIVEN),
         }
-    }
-
-    /// What a broker follows; what topics may override is in their `LogConfig`.
-    pub fn broker_config(&self, broker: BrokerId) -> Result<BrokerConfig, ListenerError> {
-        BrokerConfig::of(self.broker_layers(broker))
     }
 
     /// What one broker's log of a topic follows; `overrides` are the topic's own configs.

@@ -1,6 +1,5 @@
 //! The configs of a topic that something follows from, as values. Made from the layers whenever they change.
 
-use super::read::Read;
 use super::{ConfigValue, Layers, Overrides, topic};
 
 /// When a write is answered (`millstream.durability`).
@@ -93,6 +92,41 @@ impl LogConfig {
             segment_bytes: read.int("segment.bytes"),
             segment_index_bytes: read.int("segment.index.bytes"),
             segment_ms: read.long("segment.ms"),
+        }
+    }
+}
+
+/// Reads through a function from a config's name to its value, as the types that the table gives: a wrong name or type
+/// is a mistake in this file.
+pub(super) struct Read<F>(pub(super) F);
+
+impl<F: Fn(&'static str) -> Option<ConfigValue>> Read<F> {
+    fn value(&self, name: &'static str) -> ConfigValue {
+        self.0(name).unwrap_or_else(|| panic!("{name} has a default"))
+    }
+
+    fn long(&self, name: &'static str) -> i64 {
+        match self.value(name) {
+            ConfigValue::Number(number) => number,
+            other => unreachable!("{name} is a number, not {other:?}"),
+        }
+    }
+
+    fn int(&self, name: &'static str) -> i32 {
+        i32::try_from(self.long(name)).expect("an int was parsed as one")
+    }
+
+    fn text(&self, name: &'static str) -> String {
+        match self.value(name) {
+            ConfigValue::Text(text) => text,
+            other => unreachable!("{name} is text, not {other:?}"),
+        }
+    }
+
+    fn list(&self, name: &'static str) -> Vec<String> {
+        match self.value(name) {
+            ConfigValue::List(items) => items,
+            other => unreachable!("{name} is a list, not {other:?}"),
         }
     }
 }

@@ -4,23 +4,18 @@
 //! values with Kafka's messages; `layers` finds the value that holds. docs/reference/configs.md is made from the tables.
 
 pub mod broker;
-mod broker_config;
 pub mod group;
 pub mod topic;
 
 mod layers;
-mod listener;
 mod log_config;
 pub mod properties;
-mod read;
 mod reason;
 mod row;
 mod static_config;
 mod value;
 
-pub use broker_config::BrokerConfig;
 pub use layers::{ConfigEntry, ConfigSource, ConfigSynonym, Layers, Overrides};
-pub use listener::{Listener, ListenerError, SecurityProtocol};
 pub use log_config::{CompressionType, Durability, LogConfig, MessageTimestampType};
 pub use static_config::{Origin, StaticConfig, StaticConfigError, key_of};
 pub use value::{ConfigValue, InvalidConfigError};

@@ -4,6 +4,7 @@ use super::Effect::{self, InPart, None};
 
 pub(super) const ALWAYS_BROKER: Effect = None("every process is a broker that keeps its cluster state itself");
 pub(super) const CLEANING_LATER: Effect = None("retention and compaction come with the next release");
+pub(super) const COMMITS_WAIT: Effect = None("a commit is answered once it is durable, however long that takes");
 pub(super) const CONSUMER_PROTOCOL_LATER: Effect =
     None("the consumer group protocol of KIP-848 comes with a later release; classic groups are served");
 pub(super) const CONTROLLERS_CLOSED: Effect = InPart("the listeners named here are not opened");
@@ -11,11 +12,13 @@ pub(super) const DELETED_AT_ONCE: Effect =
     None("removed files go at once: readers hold them open as long as they need");
 pub(super) const FLUSHED_ANYWAY: Effect =
     None("with `fsync` every write is synced before its answer; for `os` this comes with the next release");
+pub(super) const GIVEN_AT_START: Effect =
+    InPart("as given at start; what is set while the broker runs is kept and shown only");
 pub(super) const KAFKA_TESTS: Effect = None("exists for Kafka's own tests");
 pub(super) const KEYS_REQUIRED: Effect =
     InPart("topics with `compact` refuse records without a key; cleaning comes with the next release");
 pub(super) const LIMITS_LATER: Effect = None("connection limits of this kind come with a later release");
-pub(super) const MEMORY_BUDGET: Effect = None("requests in memory are bounded by one budget for the whole broker");
+pub(super) const MEMORY_BUDGET: Effect = None("requests in memory are bounded by their bytes, not by their number");
 pub(super) const NO_JAVA: Effect = None("Java classes cannot be loaded");
 pub(super) const NO_KERBEROS: Effect = None("Kerberos is not served");
 pub(super) const NO_POOLS: Effect = None("there is one thread per core and no pool to size");
@@ -27,9 +30,9 @@ pub(super) const NO_REPLICAS: Effect = None("brokers share one storage, so nothi
 pub(super) const NO_START_LIMIT: Effect = None("a start takes as long as it takes and says so");
 pub(super) const NO_TIERING: Effect = None("there is no tiered storage");
 pub(super) const OFFSETS_PLAIN: Effect = None("the offsets topic is stored without compression");
+pub(super) const ONE_BACKLOG: Effect = None("listeners have one fixed backlog");
 pub(super) const ONE_FOLDER: Effect = None("a partition's place is not chosen by the user");
 pub(super) const ONE_LZ4_LEVEL: Effect = None("lz4 has one level here, the fast one");
-pub(super) const ONE_RACK: Effect = None("racks matter once brokers run on several machines");
 pub(super) const ONLY_PLAINTEXT: Effect = InPart("only PLAINTEXT is served so far");
 pub(super) const OWN_BUFFERS: Effect = None("coordinators write through the log's own group commit");
 pub(super) const OWN_CHECKPOINTS: Effect = None("checkpoints follow the journal, at most 10 s or 64 MiB behind");
@@ -40,5 +43,6 @@ pub(super) const ROLLED_ON_TIME: Effect = None("segments are closed on time; the
 pub(super) const SECURITY_LATER: Effect = None("TLS, SASL and authorization come with a later release");
 pub(super) const SHARE_GROUPS_LATER: Effect = None("share groups come with a later release");
 pub(super) const STREAMS_GROUPS_LATER: Effect = None("streams groups come with a later release");
+pub(super) const SYSTEM_BUFFERS: Effect = None("socket buffers are left to the system, which sizes them by itself");
 pub(super) const TELEMETRY_LATER: Effect = None("client telemetry comes with a later release");
 pub(super) const TRANSACTIONS_LATER: Effect = None("transactions come with a later release");

@@ -174,105 +174,22 @@ fn durations_are_read_as_java_reads_them() {
     }
 }
 
-/// The names that a typed struct reads.
-fn names_read(read: impl Fn(&dyn Fn(&'static str))) -> BTreeSet<&'static str> {
+/// Brokers' configs that topics fall back to belong to topics; what the broker reads of the others, its own tests know.
+#[test]
+fn exactly_the_configs_that_logs_read_are_said_to_be_acted_on() {
     let names = std::cell::RefCell::new(BTreeSet::new());
-    read(&|name| {
+    LogConfig::read(&log_config::Read(|name| {
         names.borrow_mut().insert(name);
-    });
-    names.into_inner()
-}
-
-#[test]
-fn exactly_the_configs_that_are_read_are_said_to_be_acted_on() {
-    let value = |key: &ConfigKey| key.parse(key.default.text()?).ok();
-    let of_topics = names_read(|note| {
-        let read = read::Read(|name| {
-            note(name);
-            value(topic::key(name)?)
-        });
-        LogConfig::read(&read);
-    });
-    let mut of_brokers = names_read(|note| {
-        let read = read::Read(|name| {
-            note(name);
-            value(broker::key(name)?)
-        });
-        BrokerConfig::read(&read).unwrap();
-    });
-    // The node's number is read by the catalog; a topic's configs fall back to the broker's.
-    of_brokers.extend(["node.id", "broker.id"]);
-    of_brokers.extend(of_topics.iter().flat_map(|name| topic::key(name).unwrap().synonyms).map(|synonym| synonym.name));
-    for (kind, key) in all() {
-        let read = match kind {
-            "topic" => of_topics.contains(key.name),
-            "broker" => of_brokers.contains(key.name),
-            _ => false,
-        };
-        assert_eq!(!matches!(key.effect, Effect::None(_)), read, "{kind} {}: {:?}", key.name, key.effect);
+        let key = topic::key(name)?;
+        key.parse(key.default.text()?).ok()
+    }));
+    let read = names.into_inner();
+    let acted_on = |key: &ConfigKey| !matches!(key.effect, Effect::None(_));
+    for key in topic::KEYS {
+        assert_eq!(acted_on(key), read.contains(key.name), "{}", key.name);
+        for synonym in key.synonyms {
+            assert_eq!(acted_on(broker::key(synonym.name).unwrap()), acted_on(key), "{}", synonym.name);
+        }
     }
-}
-
-fn broker_config(given: &[(&str, &str)]) -> Result<BrokerConfig, ListenerError> {
-    let mut config = StaticConfig::default();
-    for (name, text) in given {
-        config.set(*name, *text, Origin::Option("--set"));
-    }
-    config.check().unwrap();
-    let none = Overrides::new();
-    BrokerConfig::of(Layers { dynamic: &none, dynamic_default: &none, given: &config })
-}
-
-#[test]
-fn listeners_are_read_as_kafka_writes_them() {
-    let config = broker_config(&[
-        ("listeners", "PLAINTEXT://127.0.0.1:19092, CONTROLLER://127.0.0.1:19093, inside://[::1]:0"),
-        ("controller.listener.names", "CONTROLLER"),
-        ("listener.security.protocol.map", "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,INSIDE:SASL_SSL"),
-    ])
-    .unwrap();
-    let listener = |name: &str, host: &str, port, security_protocol| Listener {
-        name: name.to_owned(),
-        host: host.to_owned(),
-        port,
-        security_protocol,
-    };
-    let expected = [
-        listener("PLAINTEXT", "127.0.0.1", 19092, SecurityProtocol::Plaintext),
-        listener("INSIDE", "::1", 0, SecurityProtocol::SaslSsl),
-    ];
-    assert_eq!(config.listeners, expected);
-    assert_eq!(config.advertised_listeners, expected);
-    let defaults = broker_config(&[]).unwrap();
-    assert_eq!(defaults.listeners, [listener("PLAINTEXT", "", 9092, SecurityProtocol::Plaintext)]);
-}
-
-#[test]
-fn listeners_that_cannot_be_are_refused() {
-    for (listeners, message) in [
-        ("PLAINTEXT:9092", "Unable to parse PLAINTEXT:9092 to a broker endpoint: expected NAME://host:port"),
-        ("PLAINTEXT://h:x", "Unable to parse PLAINTEXT://h:x to a broker endpoint: expected NAME://host:port"),
-        ("PLAINTEXT://h:70000", "Unable to parse PLAINTEXT://h:70000 to a broker endpoint: expected NAME://host:port"),
-        ("PLAINTEXT://[::1:1", "Unable to parse PLAINTEXT://[::1:1 to a broker endpoint: expected NAME://host:port"),
-        ("OTHER://h:1", "No security protocol defined for listener OTHER"),
-        (
-            "PLAINTEXT://h:1,plaintext://h:2",
-            "Each listener must have a different name, listeners: PLAINTEXT://h:1,plaintext://h:2",
-        ),
-    ] {
-        assert_eq!(broker_config(&[("listeners", listeners)]).unwrap_err().to_string(), message);
-    }
-    let bad_map = broker_config(&[("listener.security.protocol.map", "PLAINTEXT:NONE")]).unwrap_err();
-    assert_eq!(
-        bad_map.to_string(),
-        "listener.security.protocol.map: PLAINTEXT:NONE is not NAME:PROTOCOL with a protocol of Kafka's"
-    );
-}
-
-#[test]
-fn folders_are_those_that_were_given() {
-    let folders = |given: &[(&str, &str)]| broker_config(given).unwrap().log_dirs;
-    assert_eq!(folders(&[]), None);
-    assert_eq!(folders(&[("log.dir", "/a")]), Some(vec!["/a".into()]));
-    assert_eq!(folders(&[("log.dir", "/a"), ("log.dirs", "/b, /c")]), Some(vec!["/b".into(), "/c".into()]));
+    assert!(group::KEYS.iter().all(|key| !acted_on(key)), "nothing reads the configs of groups yet");
 }

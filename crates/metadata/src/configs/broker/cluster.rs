@@ -8,7 +8,7 @@ use crate::configs::Update::{ClusterWide, ReadOnly};
 use crate::configs::Valid::{Any, AtLeast, ListOf, NonEmptyListOf};
 use crate::configs::reason::{
     ALWAYS_BROKER, CONTROLLERS_CLOSED, KAFKA_TESTS, NO_JAVA, NO_POOLS, NO_PROVIDERS, NO_QUORUM, NO_REPLICAS,
-    NO_START_LIMIT, ONE_RACK,
+    NO_START_LIMIT,
 };
 use crate::configs::row::{boolean, class, int, list, long, string};
 
@@ -24,7 +24,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("broker.heartbeat.interval.ms", Is("2000"), Any, Medium, ReadOnly, NO_QUORUM)
         .doc("Time between a broker's heartbeats to the controller, in milliseconds."),
     int("broker.id", Is("-1"), Any, High, ReadOnly, ActedOn).doc("Number of this broker; `node.id` by its older name."),
-    string("broker.rack", Null, Any, Medium, ReadOnly, ONE_RACK).doc("Rack in which this broker stands."),
+    string("broker.rack", Null, Any, Medium, ReadOnly, ActedOn).doc("Rack in which this broker stands."),
     int("broker.session.timeout.ms", Is("9000"), Any, Medium, ReadOnly, NO_QUORUM)
         .doc("Silence after which the controller takes a broker for gone, in milliseconds."),
     list("config.providers", Is(""), ListOf(&[]), Low, ClusterWide, NO_PROVIDERS)

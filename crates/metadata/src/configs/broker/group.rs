@@ -7,7 +7,7 @@ use crate::configs::Importance::{High, Low, Medium};
 use crate::configs::Update::{ClusterWide, ReadOnly};
 use crate::configs::Valid::{Any, AtLeast, ListOf, NonEmptyListOf, OneOfAnyCase};
 use crate::configs::reason::{
-    CONSUMER_PROTOCOL_LATER, NO_JAVA, NO_POOLS, OFFSETS_PLAIN, OWN_BUFFERS, STREAMS_GROUPS_LATER,
+    COMMITS_WAIT, CONSUMER_PROTOCOL_LATER, NO_JAVA, NO_POOLS, OFFSETS_PLAIN, OWN_BUFFERS, STREAMS_GROUPS_LATER,
 };
 use crate::configs::row::{boolean, class, int, list, long, short, string};
 
@@ -148,7 +148,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Class that stores the descriptions of streams topologies."),
     int("offset.metadata.max.bytes", Is("4096"), Any, High, ReadOnly, ActedOn)
         .doc("Largest text that may go with a committed offset, in bytes."),
-    int("offsets.commit.timeout.ms", Is("5000"), AtLeast(1), High, ReadOnly, ActedOn)
+    int("offsets.commit.timeout.ms", Is("5000"), AtLeast(1), High, ReadOnly, COMMITS_WAIT)
         .doc("Time that an offset commit may wait to become durable, in milliseconds."),
     int("offsets.load.buffer.size", Is("5242880"), AtLeast(1), High, ReadOnly, OWN_BUFFERS)
         .doc("Bytes that are read at a time when committed offsets are loaded."),

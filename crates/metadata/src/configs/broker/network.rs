@@ -7,7 +7,8 @@ use crate::configs::Importance::{High, Low, Medium};
 use crate::configs::Update::{ClusterWide, PerBroker, ReadOnly};
 use crate::configs::Valid::{Any, AtLeast, ListOf, NonEmptyListOf};
 use crate::configs::reason::{
-    LIMITS_LATER, MEMORY_BUDGET, NO_POOLS, NO_PURGATORY, NO_REPLICAS, ONLY_PLAINTEXT, SECURITY_LATER,
+    GIVEN_AT_START, LIMITS_LATER, MEMORY_BUDGET, NO_POOLS, NO_PURGATORY, NO_REPLICAS, ONE_BACKLOG, ONLY_PLAINTEXT,
+    SECURITY_LATER, SYSTEM_BUFFERS,
 };
 use crate::configs::row::{int, list, long, string};
 
@@ -40,9 +41,9 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Addresses on which the broker listens, as `NAME://host:port` items."),
     int("max.connection.creation.rate", Is("2147483647"), AtLeast(0), Medium, ClusterWide, LIMITS_LATER)
         .doc("New connections per second that the broker takes."),
-    int("max.connections", Is("2147483647"), AtLeast(0), Medium, ClusterWide, ActedOn)
+    int("max.connections", Is("2147483647"), AtLeast(0), Medium, ClusterWide, GIVEN_AT_START)
         .doc("Connections that the broker holds at once."),
-    int("max.connections.per.ip", Is("2147483647"), AtLeast(0), Medium, ClusterWide, ActedOn)
+    int("max.connections.per.ip", Is("2147483647"), AtLeast(0), Medium, ClusterWide, GIVEN_AT_START)
         .doc("Connections that one address may hold at once."),
     string("max.connections.per.ip.overrides", Is(""), Any, Medium, ClusterWide, LIMITS_LATER)
         .doc("Limits for single addresses, as `host:count` items."),
@@ -55,7 +56,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Threads that read and write sockets."),
     int("producer.purgatory.purge.interval.requests", Is("1000"), Any, Medium, ReadOnly, NO_PURGATORY)
         .doc("Produce requests between two clean-ups of the waiting list."),
-    long("queued.max.request.bytes", Is("-1"), Any, Medium, ReadOnly, MEMORY_BUDGET)
+    long("queued.max.request.bytes", Is("-1"), Any, Medium, ReadOnly, ActedOn)
         .doc("Bytes of requests that may wait; -1 is no limit."),
     int("queued.max.requests", Is("500"), AtLeast(1), High, ReadOnly, MEMORY_BUDGET)
         .doc("Requests that may wait before the network threads pause."),
@@ -65,12 +66,12 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Longest time that the broker waits for a connection to another broker, in milliseconds."),
     long("socket.connection.setup.timeout.ms", Is("10000"), Any, Medium, ReadOnly, NO_REPLICAS)
         .doc("Time that the broker waits at first for a connection to another broker, in milliseconds."),
-    int("socket.listen.backlog.size", Is("50"), AtLeast(1), Medium, ReadOnly, ActedOn)
+    int("socket.listen.backlog.size", Is("50"), AtLeast(1), Medium, ReadOnly, ONE_BACKLOG)
         .doc("Connections that may wait to be accepted on a listener."),
-    int("socket.receive.buffer.bytes", Is("102400"), Any, High, ReadOnly, ActedOn)
+    int("socket.receive.buffer.bytes", Is("102400"), Any, High, ReadOnly, SYSTEM_BUFFERS)
         .doc("Receive buffer of a socket in bytes; -1 leaves it to the system."),
     int("socket.request.max.bytes", Is("104857600"), AtLeast(1), High, ReadOnly, ActedOn)
         .doc("Largest request that is read, in bytes."),
-    int("socket.send.buffer.bytes", Is("102400"), Any, High, ReadOnly, ActedOn)
+    int("socket.send.buffer.bytes", Is("102400"), Any, High, ReadOnly, SYSTEM_BUFFERS)
         .doc("Send buffer of a socket in bytes; -1 leaves it to the system."),
 ];
