@@ -9,6 +9,7 @@ mod clock;
 mod error;
 mod kinds;
 mod logs;
+mod network;
 mod object;
 mod patch;
 mod platform;

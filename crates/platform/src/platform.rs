@@ -14,6 +14,7 @@ use crate::api::{ApiService, ListenError, Listener, USER};
 use crate::clock::Clock;
 use crate::error::ApiError;
 use crate::logs::Logs;
+use crate::network::{Routes, Services};
 use crate::resources::{Defaults, Resources};
 use crate::runner::{ImageRule, Runner, Settings};
 use crate::store::{OpenError, Store};
@@ -28,6 +29,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the API listens: a loopback address; port 0 picks one.
     pub api: SocketAddr,
+    /// Where Routes answer; port 0 picks one. `None`: nowhere.
+    pub routes: Option<SocketAddr>,
     /// First address of the /16 out of which Services get their addresses.
     pub service_network: Ipv4Addr,
     /// First address of the /16 out of which pods get their addresses.
@@ -38,7 +41,7 @@ pub struct Config {
     pub executable: PathBuf,
     /// The first delay of a container's restarts after the immediate one; it doubles up to five minutes.
     pub restart_backoff: Duration,
-    /// Whether pods are run; without, the API alone is served.
+    /// Whether pods are run and Services and Routes are served; without, there is the API alone.
     pub runs_pods: bool,
     /// Where "now" comes from.
     pub clock: Clock,
@@ -52,6 +55,7 @@ impl Config {
         Self {
             data_dir: data_dir.into(),
             api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            routes: None,
             service_network: Ipv4Addr::new(127, 96, 0, 0),
             pod_network: Ipv4Addr::new(127, 97, 0, 0),
             images: Vec::new(),
@@ -90,6 +94,7 @@ pub enum StartError {
 pub struct Platform {
     service: ApiService,
     address: SocketAddr,
+    routes_address: Option<SocketAddr>,
     token: String,
     store: Store,
     shutdown: CancellationToken,
@@ -106,19 +111,31 @@ impl Platform {
         let opened = tokio::task::spawn_blocking(move || open(&of_store)).await;
         let (resources, logs, token) = opened.map_err(ApiError::internal)??;
         let listener = Listener::bind(config.api, token.clone()).await?;
+        let routes = match config.routes {
+            Some(address) => {
+                let bound = Routes::bind(address, resources.store.clone()).await;
+                Some(bound.map_err(|error| ListenError::Bind(address, error))?)
+            }
+            None => None,
+        };
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let store = resources.store.clone();
         let service = ApiService::new(resources.clone(), logs.clone(), shutdown.clone());
         let address = listener.address();
         tasks.spawn(listener.serve(service.clone(), shutdown.clone()));
         tasks.spawn(expire_events(resources.clone(), shutdown.clone()));
+        let routes_address = routes.as_ref().map(Routes::address);
+        if let Some(routes) = routes {
+            tasks.spawn(routes.serve(shutdown.clone()));
+        }
         if config.runs_pods {
             let hosts = config.data_dir.join("hosts");
+            tasks.spawn(Services::new(resources.clone(), &hosts).run(shutdown.clone()));
             let settings =
                 Settings::new(config.images, config.executable, &hosts).restart_backoff(config.restart_backoff);
             tasks.spawn(Runner::new(resources, logs, settings, config.pod_network).run(shutdown.clone()));
         }
-        Ok(Self { service, address, token, store, shutdown, tasks })
+        Ok(Self { service, address, routes_address, token, store, shutdown, tasks })
     }
 
     /// The API in process, for `kube::Client::new(platform.service(), "default")`.
@@ -137,6 +154,12 @@ impl Platform {
     #[must_use]
     pub fn token(&self) -> &str {
         &self.token
+    }
+
+    /// Where Routes answer, if they do.
+    #[must_use]
+    pub fn routes_address(&self) -> Option<SocketAddr> {
+        self.routes_address
     }
 
     /// A kubeconfig file (YAML) with which kubectl reaches this API. It holds the token: write it readable by its owner only.

@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use events::{EventText, Severity, record};
 pub use image::{ImageRule, ImageRuleError};
 pub use pod::RUNS_IN_ANNOTATION;
 
