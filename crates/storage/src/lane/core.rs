@@ -245,3 +245,6 @@ impl LaneCore {
         self.waiting_bytes + self.unsettled_bytes + self.volatile.bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

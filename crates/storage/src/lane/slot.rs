@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use millstream_model::batch::Batch;
-use millstream_model::crc32c::crc32c;
+use millstream_model::crc32c::{Crc32c, crc32c};
 use millstream_model::{Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, TopicId};
 use uuid::Uuid;
 
@@ -21,7 +21,6 @@ pub const MAGIC: [u8; 8] = *b"MILLSLOT";
 /// Version that is written; a slot of a later one is not read.
 pub const VERSION: u16 = 1;
 
-const CRC_FROM: usize = 16;
 const _: () =
     assert!(HEADER_BYTES.is_multiple_of(32) && INDEX_ENTRY_BYTES == 16 + 4 + 4 + 8 + 8 + 4 + 4 + 8 + 2 + 2 + 4);
 
@@ -220,8 +219,16 @@ fn put_header(out: &mut [u8], header: &SlotHeader) {
     out[64..68].copy_from_slice(&header.entry_count.to_be_bytes());
     out[68..72].copy_from_slice(&header.index_crc.to_be_bytes());
     out[72..76].copy_from_slice(&header.body_crc.to_be_bytes());
-    let crc = crc32c(&out[CRC_FROM..HEADER_BYTES]);
+    let crc = header_crc(out);
     out[12..16].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// Checksum of a header: all of it but the magic and the checksum itself.
+fn header_crc(header: &[u8]) -> u32 {
+    let mut crc = Crc32c::new();
+    crc.update(&header[8..12]);
+    crc.update(&header[16..HEADER_BYTES]);
+    crc.value()
 }
 
 const KIND_BATCH: u8 = 1;
@@ -256,7 +263,7 @@ fn put_index_entry(out: &mut [u8], entry: &LaneEntry, at: usize, length: usize) 
 /// `NoHeader` when none lies here, `Newer` when a later version wrote it.
 pub fn decode_header(bytes: &[u8]) -> Result<SlotHeader, SlotError> {
     let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return Err(SlotError::NoHeader) };
-    if header[0..8] != MAGIC || crc32c(&header[CRC_FROM..]).to_be_bytes() != header[12..16] {
+    if header[0..8] != MAGIC || header_crc(header).to_be_bytes() != header[12..16] {
         return Err(SlotError::NoHeader);
     }
     let version = u16::from_be_bytes(array(&header[8..10]));
@@ -350,3 +357,6 @@ fn decode_entry(index: &[u8], body: &Bytes, whole: bool) -> Result<SlotEntry, Pa
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("the caller's range has the array's length")
 }
+
+#[cfg(test)]
+mod tests;

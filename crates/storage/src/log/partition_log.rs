@@ -273,3 +273,6 @@ impl PartitionLog {
         self.aborted.iter().filter(touches).copied().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

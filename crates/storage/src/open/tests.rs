@@ -279,6 +279,26 @@ async fn ten_thousand_partitions_are_made_without_touching_the_disk() {
 }
 
 #[tokio::test]
+async fn an_idle_storage_falls_silent() {
+    let (simulated, disk) = simulated(1);
+    let clock = Arc::new(ManualClock::default());
+    let specs = vec![spec("a", LogConfig::default())];
+    let (storage, _) = Storage::open(options(1), disk, clock.clone(), specs).await.unwrap();
+    let checkpoints = storage.metrics().checkpoints;
+    append(&partition(&storage, "a"), &["1"]).await;
+    let mut operations = Vec::new();
+    for _ in 0..40 {
+        clock.advance(Duration::from_secs(1));
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        operations.push(simulated.operations());
+    }
+    assert_eq!(storage.metrics().checkpoints, checkpoints + 1);
+    assert_eq!(operations[20], operations[39], "{operations:?}");
+}
+
+#[tokio::test]
 async fn deleted_records_stay_deleted() {
     let (_, disk) = simulated(1);
     let (storage, _) = open(&disk, 1, &["a"]).await;
