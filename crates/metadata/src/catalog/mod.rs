@@ -51,7 +51,7 @@ pub struct Catalog {
     /// Held by the operation that runs; owns what only operations use.
     operation: Mutex<Operation>,
     /// Keeps the brokers of this process registered.
-    _registration: Vec<Lease>,
+    _registration: Lease,
 }
 
 struct Operation {

@@ -66,10 +66,12 @@ pub enum OpenCatalogError {
 impl Catalog {
     /// Opens the catalog of `store`. Waits for the store; everything that is changed is durable when it returns.
     pub async fn open(store: Arc<dyn MetadataStore>, mut settings: Settings) -> Result<Self, OpenCatalogError> {
-        let first = identify(&*store, &mut settings).await?;
+        let (first, mut write) = identify(&*store, &mut settings).await?;
         let brokers: Vec<BrokerId> =
             (0..settings.brokers.max(1)).map(|n| BrokerId(first.0 + n.cast_signed())).collect();
-        let registration = register(&*store, &brokers).await?;
+        let lease = store.lease(REGISTRATION_TIME_TO_LIVE).await?;
+        write.changes.extend(brokers.iter().map(|broker| registration(*broker, &lease)));
+        store.write(write).await?;
         let given: BTreeMap<BrokerId, StaticConfig> =
             brokers.iter().map(|broker| (*broker, numbered(&settings.config, *broker))).collect();
         let (image, unreadable) = Image::empty(given).replaced_by(&store.list("").await?);
@@ -82,7 +84,7 @@ impl Catalog {
             image: ArcSwap::from_pointee(image),
             changes,
             operation: Mutex::new(Operation { new_uuid: settings.new_uuid, stale: false }),
-            _registration: registration,
+            _registration: lease,
         };
         catalog.change(|image, _| (elect(image), ())).await?;
         Ok(catalog)
@@ -93,8 +95,8 @@ fn damaged(key: &str) -> OpenCatalogError {
     OpenCatalogError::Damaged { key: key.to_owned() }
 }
 
-/// Writes or checks the cluster's id and the node's number; answers the latter.
-async fn identify(store: &dyn MetadataStore, settings: &mut Settings) -> Result<BrokerId, OpenCatalogError> {
+/// Checks the cluster's id and the node's number; answers the latter, and the write that stores what is new.
+async fn identify(store: &dyn MetadataStore, settings: &mut Settings) -> Result<(BrokerId, Write), OpenCatalogError> {
     let mut write = Write::default();
     match store.get(record::CLUSTER).await? {
         Some(entry) => {
@@ -129,22 +131,16 @@ async fn identify(store: &dyn MetadataStore, settings: &mut Settings) -> Result<
             id
         }
     };
-    if !write.is_empty() {
-        store.write(write).await?;
-    }
-    Ok(BrokerId(node))
+    Ok((BrokerId(node), write))
 }
 
-/// Makes the brokers of this process known, for as long as the leases are held.
-async fn register(store: &dyn MetadataStore, brokers: &[BrokerId]) -> Result<Vec<Lease>, OpenCatalogError> {
-    let lease = store.lease(REGISTRATION_TIME_TO_LIVE).await?;
-    let put = |broker: &BrokerId| Change::Put {
-        key: record::broker_key(*broker),
+/// Makes a broker of this process known, for as long as the lease is held.
+fn registration(broker: BrokerId, lease: &Lease) -> Change {
+    Change::Put {
+        key: record::broker_key(broker),
         value: record::encode(&BrokerRecord::default()),
         lease: Some(lease.id()),
-    };
-    store.write(Write { expected: Vec::new(), changes: brokers.iter().map(put).collect() }).await?;
-    Ok(vec![lease])
+    }
 }
 
 /// The configs as the broker of that number has them.

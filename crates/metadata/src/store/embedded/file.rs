@@ -90,7 +90,10 @@ impl StoreFile {
         if numbers.format > FORMAT {
             return Err(OpenStoreError::Newer { path, found: numbers.format, supported: FORMAT });
         }
-        write.commit().map_err(|error| refused(error.into()))?;
+        // A clean restart finds everything in place and costs no sync.
+        let ended =
+            if numbers.changed { write.commit().map_err(Into::into) } else { write.abort().map_err(Into::into) };
+        ended.map_err(refused)?;
         self.revision = Revision(numbers.revision);
         self.last_lease = self.last_lease.max(numbers.last_lease);
         Ok(())
@@ -202,6 +205,8 @@ struct Numbers {
     format: u64,
     revision: u64,
     last_lease: u64,
+    /// Whether something was written on the way.
+    changed: bool,
 }
 
 impl Numbers {
@@ -209,16 +214,19 @@ impl Numbers {
     /// newer format is left untouched.
     fn prepare(transaction: &redb::WriteTransaction, held: &BTreeSet<LeaseId>) -> Result<Self, redb::Error> {
         let mut numbers = transaction.open_table(NUMBERS)?;
+        let mut changed = false;
         let mut number = |name: &str, new: u64| -> Result<u64, redb::Error> {
             let stored = numbers.get(name)?.map(|value| value.value());
-            match stored {
-                Some(value) => Ok(value),
-                None => numbers.insert(name, new).map(|_| new).map_err(Into::into),
+            if let Some(value) = stored {
+                return Ok(value);
             }
+            changed = true;
+            numbers.insert(name, new)?;
+            Ok(new)
         };
         let format = number("format", FORMAT)?;
         if format > FORMAT {
-            return Ok(Self { format, revision: 0, last_lease: 0 });
+            return Ok(Self { format, revision: 0, last_lease: 0, changed: false });
         }
         let (mut revision, last_lease) = (number("revision", 0)?, number("last-lease", 0)?);
         let mut entries = transaction.open_table(ENTRIES)?;
@@ -229,8 +237,9 @@ impl Numbers {
             debug_assert!(answer.is_ok(), "a write without expectations has nothing to conflict with");
             revision = last.0;
             numbers.insert("revision", revision)?;
+            changed = true;
         }
-        Ok(Self { format, revision, last_lease })
+        Ok(Self { format, revision, last_lease, changed })
     }
 }
 
