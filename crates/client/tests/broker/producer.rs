@@ -1,9 +1,5 @@
 //! The producer against a real broker (`MILLSTREAM_TEST_BOOTSTRAP`).
 
-#![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
-
-mod peer;
-
 use std::time::Duration;
 
 use millstream_client::admin::{AlterConfigOp, ConfigResource, OffsetSpec};
@@ -12,6 +8,8 @@ use millstream_client::producer::partition_of_key;
 use millstream_client::{
     Admin, ClientConfig, Delivery, Error, ErrorCode, Producer, ProducerRecord, TimestampMs, TopicPartition,
 };
+
+use crate::peer;
 
 const CLOSE: Duration = Duration::from_secs(20);
 

@@ -1,9 +1,5 @@
 //! The consumer against a real broker (`MILLSTREAM_TEST_BOOTSTRAP`).
 
-#![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
-
-mod peer;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -12,6 +8,8 @@ use millstream_client::{
     Admin, ClientConfig, Consumer, ConsumerRecord, Error, Producer, ProducerRecord, TimestampMs, TopicPartition,
 };
 use tokio::time::Instant;
+
+use crate::peer;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -1,9 +1,5 @@
 //! The admin client against a real broker (`MILLSTREAM_TEST_BOOTSTRAP`).
 
-#![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
-
-mod peer;
-
 use std::collections::BTreeMap;
 
 use millstream_client::admin::{
@@ -11,6 +7,8 @@ use millstream_client::admin::{
 };
 use millstream_client::config::IsolationLevel;
 use millstream_client::{Admin, ClientConfig, Error, ErrorCode, TopicPartition};
+
+use crate::peer;
 
 async fn one<K, V>(answer: impl Future<Output = Result<Vec<(K, Result<V, Error>)>, Error>>) -> Result<V, Error> {
     answer.await.unwrap().pop().unwrap().1

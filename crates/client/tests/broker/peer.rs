@@ -1,4 +1,4 @@
-//! The broker that the tests talk to: `MILLSTREAM_TEST_BOOTSTRAP` names it, whether Apache Kafka or Millstream.
+//! The broker that the tests talk to.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -41,5 +41,10 @@ pub(crate) async fn create_topic(config: &ClientConfig, stem: &str, partitions: 
     let name = unique(stem);
     let topic = NewTopic { name: name.clone(), num_partitions: Some(partitions), ..NewTopic::default() };
     admin.create_topics(&[topic], false).await.unwrap().pop().unwrap().1.unwrap();
+    eventually("the new topic has leaders", async || {
+        let described = admin.describe_topics(&[&name]).await.unwrap().pop().unwrap().1.ok()?;
+        described.partitions.iter().all(|partition| partition.metadata.leader >= 0).then_some(())
+    })
+    .await;
     name
 }
