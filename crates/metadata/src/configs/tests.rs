@@ -162,6 +162,32 @@ fn decimals_are_written_as_java_writes_them() {
 }
 
 #[test]
+fn decimals_are_read_as_java_reads_them() {
+    let key = broker::key("log.cleaner.io.max.bytes.per.second").unwrap();
+    for (text, shown) in [
+        ("NaN", Some("NaN")),
+        ("-Infinity", Some("-Infinity")),
+        ("1d", Some("1.0")),
+        ("1.5f", Some("1.5")),
+        ("1.", Some("1.0")),
+        (".5", Some("0.5")),
+        ("1E+3", Some("1000.0")),
+        ("+1", Some("1.0")),
+        ("nan", None),
+        ("inf", None),
+        ("infinity", None),
+        (".", None),
+        ("d", None),
+        ("1dd", None),
+        ("e5", None),
+        ("1e", None),
+        ("1_000", None),
+    ] {
+        assert_eq!(key.parse(text).ok().map(|value| value.to_string()).as_deref(), shown, "{text}");
+    }
+}
+
+#[test]
 fn durations_are_read_as_java_reads_them() {
     let key = group::key("share.auto.offset.reset").unwrap();
     for good in ["latest", "earliest", "by_duration:PT1H", "by_duration:P1DT2H3M4.5S", "by_duration:P2D"] {

@@ -58,6 +58,16 @@ fn java_double(value: f64) -> String {
     }
 }
 
+/// `Double.parseDouble`, but for its hexadecimal form: a suffix d or f is allowed, words only as Java writes them.
+fn parse_java_double(text: &str) -> Option<f64> {
+    if let "NaN" | "Infinity" | "+Infinity" | "-Infinity" = text {
+        return text.parse().ok();
+    }
+    let number = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
+    let plain = number.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    if plain { number.parse().ok() } else { None }
+}
+
 impl ConfigKey {
     /// The value that `text` stands for, if this config takes it.
     pub fn parse(&self, text: &str) -> Result<ConfigValue, InvalidConfigError> {
@@ -70,9 +80,9 @@ impl ConfigKey {
             ValueType::Int => self.number(text, trimmed.parse::<i32>().map(i64::from).ok())?,
             ValueType::Short => self.number(text, trimmed.parse::<i16>().map(i64::from).ok())?,
             ValueType::Long => self.number(text, trimmed.parse::<i64>().ok())?,
-            ValueType::Double => match trimmed.parse::<f64>() {
-                Ok(value) => ConfigValue::Double(value),
-                Err(_) => return Err(self.not_a_number(text)),
+            ValueType::Double => match parse_java_double(trimmed) {
+                Some(value) => ConfigValue::Double(value),
+                None => return Err(self.not_a_number(text)),
             },
             ValueType::String | ValueType::Class | ValueType::Password => ConfigValue::Text(trimmed.to_owned()),
             ValueType::List => ConfigValue::List(self.items(trimmed)),
