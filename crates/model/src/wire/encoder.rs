@@ -95,7 +95,7 @@ impl Encoder {
 
     /// The message behind a 32-bit length, as Kafka frames it. The encoder must have been begun with `framed`.
     pub fn into_framed(mut self) -> Frame {
-        let length = (self.len() - 4) as i32;
+        let length = i32::try_from(self.len() - 4).expect("fetches and requests are bounded far below 2 GiB");
         self.own[..4].copy_from_slice(&length.to_be_bytes());
         self.into_frame()
     }
