@@ -99,7 +99,7 @@ fn plan(image: &Image, receiver: BrokerId, changes: &[ConfigChange], validate_on
 fn plan_one(image: &Image, receiver: BrokerId, change: &ConfigChange, write: &mut Write) -> Result<()> {
     check_operations(&change.operations)?;
     match &change.resource {
-        ConfigResource::Topic(name) => plan_topic(image, receiver, name, change, write),
+        ConfigResource::Topic(name) => plan_topic(image, name, change, write),
         ConfigResource::Broker(broker) => plan_broker(image, receiver, *broker, change, write),
         ConfigResource::Group(group) => plan_group(image, receiver, group, change, write),
     }
@@ -113,14 +113,11 @@ fn check_operations(operations: &[(String, ConfigOperation)]) -> Result<()> {
     Ok(())
 }
 
-fn plan_topic(image: &Image, receiver: BrokerId, name: &str, change: &ConfigChange, write: &mut Write) -> Result<()> {
+fn plan_topic(image: &Image, name: &str, change: &ConfigChange, write: &mut Write) -> Result<()> {
     let known = image.topic(name);
     let none = Overrides::new();
     let current = known.map_or(&none, |topic| &topic.configs);
-    let layers = image.broker_layers(receiver);
-    let base = |key: &ConfigKey| layers.resource_value(key, &none);
-    let refuse = |word: &str, name: &str| format!("Can't {word} to key {name} because its type is not LIST.");
-    let configs = applied(current, change, topic::key, base, refuse)?;
+    let configs = applied(current, change, topic::key, not_a_list)?;
     if name.is_empty() {
         return Err(AlterConfigsError::InvalidRequest("Default topic resources are not allowed.".to_owned()));
     }
@@ -146,26 +143,18 @@ fn plan_broker(
         let message = format!("Unexpected broker id, expected {receiver}, but received {broker}");
         return Err(AlterConfigsError::InvalidRequest(message));
     }
-    let layers = image.broker_layers(receiver);
-    let base = |key: &ConfigKey| match layers.given.get(key.name).or(key.default.text()) {
-        Some(text) => key.parse(text).ok(),
-        None => None,
-    };
     let refuse =
         |word: &str, name: &str| format!("Config value {} is not allowed for config key: {name}", word.to_lowercase());
     let set = image.broker_set(of);
-    let configs = applied(&set.overrides, change, configs::key_of, base, refuse)?;
+    let configs = applied(&set.overrides, change, configs::key_of, refuse)?;
     check_broker_configs(&configs, of.is_some())?;
     put_set(write, record::broker_configs_key(of), set, &configs);
     Ok(())
 }
 
 fn plan_group(image: &Image, receiver: BrokerId, name: &str, change: &ConfigChange, write: &mut Write) -> Result<()> {
-    let (none, set) = (Overrides::new(), image.group_set(name));
-    let layers = image.broker_layers(receiver);
-    let base = |key: &ConfigKey| layers.resource_value(key, &none);
-    let refuse = |word: &str, name: &str| format!("Can't {word} to key {name} because its type is not LIST.");
-    let configs = applied(&set.overrides, change, group::key, base, refuse)?;
+    let set = image.group_set(name);
+    let configs = applied(&set.overrides, change, group::key, not_a_list)?;
     if name.is_empty() {
         return Err(AlterConfigsError::InvalidRequest("Default group resources are not allowed.".to_owned()));
     }
@@ -176,7 +165,7 @@ fn plan_group(image: &Image, receiver: BrokerId, name: &str, change: &ConfigChan
         if let Some(key) = group::key(name)
             && let ConfigValue::Number(number) = key.parse(text)?
         {
-            check_group_limits(layers, name, number)?;
+            check_group_limits(image.broker_layers(receiver), name, number)?;
         }
     }
     put_set(write, record::group_configs_key(name), set, &configs);
@@ -218,12 +207,16 @@ fn put_set(write: &mut Write, key: String, set: &Set, configs: &Overrides) {
     }
 }
 
-/// The overrides after the operations. `base` gives what a list grows from when it is not overridden.
+fn not_a_list(word: &str, name: &str) -> String {
+    format!("Can't {word} to key {name} because its type is not LIST.")
+}
+
+/// The overrides after the operations. A list that is not overridden grows from the config's default, as Kafka's does,
+/// whatever the broker sets.
 fn applied(
     current: &Overrides,
     change: &ConfigChange,
     key_of: impl Fn(&str) -> Option<&'static ConfigKey>,
-    base: impl Fn(&ConfigKey) -> Option<ConfigValue>,
     refuse: impl Fn(&str, &str) -> String,
 ) -> Result<Overrides> {
     let mut configs = if change.replace { Overrides::new() } else { current.clone() };
@@ -244,13 +237,10 @@ fn applied(
         check_length(items)?;
         let key = key_of(name).filter(|key| key.value_type == ValueType::List);
         let key = key.ok_or_else(|| AlterConfigsError::InvalidConfig(refuse(word, name)))?;
-        let value = match current.get(name) {
-            Some(text) => text.clone(),
-            None => base(key).map(|value| value.to_string()).unwrap_or_default(),
-        };
+        let value = current.get(name).map(String::as_str).or(key.default.text()).unwrap_or_default();
         let list = match operation {
-            ConfigOperation::Subtract(_) => without(&value, items),
-            _ => with(&value, items),
+            ConfigOperation::Subtract(_) => without(value, items),
+            _ => with(value, items),
         };
         check_length(&list)?;
         configs.insert(name.clone(), list);
@@ -260,7 +250,7 @@ fn applied(
 
 /// The items of a list as it is written.
 fn items_of(value: &str) -> Vec<&str> {
-    if value.is_empty() { Vec::new() } else { value.split(',').map(str::trim).collect() }
+    value.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
 }
 
 fn with(value: &str, items: &str) -> String {

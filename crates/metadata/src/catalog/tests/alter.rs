@@ -128,7 +128,7 @@ async fn a_value_that_is_too_long_is_refused_before_it_is_looked_at() {
 }
 
 #[tokio::test]
-async fn lists_grow_from_what_holds_and_shrink() {
+async fn lists_grow_from_the_default_and_shrink() {
     let catalog = with_topic(&[]).await;
     let default = "Default:log.cleanup.policy=delete";
     for (operation, value) in
@@ -140,6 +140,13 @@ async fn lists_grow_from_what_holds_and_shrink() {
     }
     alter(&catalog, of_topic("t1"), "cleanup.policy", ConfigOperation::Delete).await.unwrap();
     assert_eq!(topic_config(&catalog, "cleanup.policy"), format!("cleanup.policy=delete Default [\"{default}\"]"));
+}
+
+#[tokio::test]
+async fn a_list_grows_from_the_default_whatever_the_broker_sets() {
+    let catalog = with_topic(&[("log.cleanup.policy", "compact")]).await;
+    alter(&catalog, of_topic("t1"), "cleanup.policy", append("compact")).await.unwrap();
+    assert_eq!(catalog.image().topic("t1").unwrap().configs["cleanup.policy"], "delete,compact");
 }
 
 #[tokio::test]
