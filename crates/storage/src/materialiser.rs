@@ -15,7 +15,7 @@ use crate::disk::{Disk, DiskErrorKind};
 use crate::lane::core::OpenSlot;
 use crate::lane::slot::{LaneEntryBody, PartitionKey, Slot, SlotEntry, SlotEntryBody};
 use crate::log::config::{Durability, LogConfig};
-use crate::log::partition_log::PartitionLog;
+use crate::log::partition_log::{Fault, PartitionLog};
 use crate::log::stamp::StampedBatch;
 use crate::partition::Partition;
 use crate::segments::{PartitionCheckpoint, SegmentEdit, SegmentError, SegmentRun, SegmentTarget};
@@ -400,10 +400,16 @@ impl Materialiser {
 /// What the partition's settled state says, with the path that its configuration wants.
 fn checkpoint_of(partition: &Arc<Partition>) -> Option<PartitionCheckpoint> {
     partition.with_log(|log| {
-        log.fault.is_none().then(|| PartitionCheckpoint {
+        let offline = match &log.fault {
+            None => false,
+            Some(Fault::Offline(_)) => true,
+            Some(Fault::Unloaded(_) | Fault::Deleted) => return None,
+        };
+        Some(PartitionCheckpoint {
             target: target_of(partition, log.config.clone()),
             state: log.settled.clone(),
             volatile: log.path == Durability::Os || log.config.durability == Durability::Os,
+            offline,
         })
     })
 }

@@ -1,6 +1,6 @@
 //! Opens a storage on a disk: identity, session, checkpoints, replay, and only then the new lane.
 //!
-//! The session file is written last: until then a crash makes the next start do the same again.
+//! The session file is written when all is replayed and durable: until then a crash makes the next start do it again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -116,10 +116,11 @@ impl Storage {
             slot_bytes_max: options.limits.slot_bytes_max,
         };
         let ring = FileRing::open(Arc::clone(&disk), options.lane_file_bytes, limits, crashed.is_some()).await?;
-        let slots: Arc<dyn SlotStore> = Arc::new(ring);
+        let ring = Arc::new(ring);
+        let slots: Arc<dyn SlotStore> = Arc::clone(&ring) as Arc<dyn SlotStore>;
         let segments = Arc::new(KafkaDirectories::new(Arc::clone(&disk)));
         let targets = partitions.iter().map(PartitionSpec::target).collect::<Vec<SegmentTarget>>();
-        let loaded = segments.load(targets).await?;
+        let mut loaded = segments.load(targets).await?;
         let storage = Self::build(Parts {
             slots: Arc::clone(&slots),
             segments,
@@ -140,9 +141,16 @@ impl Storage {
             Some(crashed) => Replay::new(storage.shared(), slots.as_ref(), crashed).run(&mut materialiser).await?,
             None => Replayed::default(),
         };
+        for key in &replayed.offline {
+            materialiser.changed(*key);
+        }
         let offline = storage.lead_all(session.generation);
         materialiser.checkpoint().await?;
         session.write(disk.as_ref()).await?;
+        if replayed.damaged > 0 {
+            // What the damaged lane still holds of the offline partitions is nowhere else.
+            loaded.moved_aside.extend(ring.set_aside().await?);
+        }
         slots.release(SlotId { lane: session.lane, sequence: 0 }).await?;
         storage.start(materialiser);
         let report = report(crashed.is_none(), session.generation, replayed, offline, loaded.moved_aside);
@@ -155,7 +163,7 @@ impl Storage {
             Loaded::Log(log) => PartitionLog::new(log, config),
             Loaded::Offline(reason) => {
                 let mut log = PartitionLog::new(LoadedLog::default(), config);
-                log.fault = Some(Fault::Offline(reason));
+                log.fault = Some(Fault::Unloaded(reason));
                 log
             }
         };

@@ -207,7 +207,7 @@ impl Partition {
 
     fn check_writable(&self, log: &PartitionLog, origin: AppendOrigin) -> Result<(), AppendError> {
         match &log.fault {
-            Some(Fault::Offline(reason)) => return Err(AppendError::Offline(reason.clone())),
+            Some(Fault::Offline(reason) | Fault::Unloaded(reason)) => return Err(AppendError::Offline(reason.clone())),
             Some(Fault::Deleted) => return Err(AppendError::Deleted),
             None => {}
         }
@@ -260,13 +260,13 @@ impl Partition {
     #[must_use]
     pub fn offline(&self) -> Option<String> {
         match &self.log.lock().fault {
-            Some(Fault::Offline(reason)) => Some(reason.clone()),
+            Some(Fault::Offline(reason) | Fault::Unloaded(reason)) => Some(reason.clone()),
             _ => None,
         }
     }
 
-    /// Takes the partition offline until the next start: its data cannot be trusted. Nothing is changed on the disk.
-    pub fn take_offline(&self, reason: String) {
+    /// Takes the partition offline: acknowledged records of it are lost. Nothing is deleted.
+    pub(crate) fn take_offline(&self, reason: String) {
         let mut log = self.log.lock();
         tracing::error!(topic = %self.topic, index = %self.key.index, reason, "partition goes offline");
         log.fault.get_or_insert(Fault::Offline(reason));
@@ -497,7 +497,7 @@ impl Partition {
 
 fn check_readable(log: &PartitionLog) -> Result<(), ReadError> {
     match &log.fault {
-        Some(Fault::Offline(reason)) => Err(ReadError::Offline(reason.clone())),
+        Some(Fault::Offline(reason) | Fault::Unloaded(reason)) => Err(ReadError::Offline(reason.clone())),
         Some(Fault::Deleted) => Err(ReadError::Deleted),
         None => Ok(()),
     }

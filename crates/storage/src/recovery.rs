@@ -27,6 +27,8 @@ pub(crate) struct Replayed {
     pub(crate) damaged: u64,
     /// Entries of topics that do not exist (any more).
     pub(crate) unknown: u64,
+    /// Partitions that lost records.
+    pub(crate) offline: Vec<PartitionKey>,
 }
 
 /// Why a replay stopped.
@@ -165,15 +167,16 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn offline(&self, key: PartitionKey, reason: &str) {
-        if let Some(partition) = self.shared.partition(key) {
+    fn offline(&mut self, key: PartitionKey, reason: &str) {
+        if let Some(partition) = self.shared.partition(key).filter(|partition| partition.offline().is_none()) {
             partition.take_offline(format!("{reason}; nothing was deleted"));
+            self.done.offline.push(key);
         }
     }
 
     /// After a slot whose content nobody knows: a partition without a later entry may have lost its newest records.
-    fn offline_unseen(&self) {
-        let Some(seen) = &self.seen_after_loss else { return };
+    fn offline_unseen(&mut self) {
+        let Some(seen) = self.seen_after_loss.take() else { return };
         let keys: Vec<PartitionKey> = self.shared.partitions.read().keys().copied().collect();
         for key in keys.into_iter().filter(|key| !seen.contains(key)) {
             self.offline(key, "a damaged slot of the lane may have held its newest records");

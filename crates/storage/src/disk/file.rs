@@ -155,17 +155,21 @@ impl FileOps {
             }
             DiskOp::SyncDir(_) => File::open(full)?.sync_all().map(|()| DiskAnswer::Done),
             DiskOp::Rename { to, .. } => {
+                // Afterwards: a read on another thread may open the old name until it is gone.
+                let renamed = fs::rename(full, self.root.join(to));
                 self.open.forget(full);
                 self.open.forget(&self.root.join(to));
-                fs::rename(full, self.root.join(to)).map(|()| DiskAnswer::Done)
+                renamed.map(|()| DiskAnswer::Done)
             }
             DiskOp::RemoveFile(_) => {
+                let removed = ignore_absent(fs::remove_file(full));
                 self.open.forget(full);
-                ignore_absent(fs::remove_file(full)).map(|()| DiskAnswer::Done)
+                removed.map(|()| DiskAnswer::Done)
             }
             DiskOp::RemoveDir(_) => {
+                let removed = ignore_absent(fs::remove_dir_all(full));
                 self.open.forget(full);
-                ignore_absent(fs::remove_dir_all(full)).map(|()| DiskAnswer::Done)
+                removed.map(|()| DiskAnswer::Done)
             }
             DiskOp::Length(_) => fs::metadata(full).map(|metadata| DiskAnswer::Length(metadata.len())),
             DiskOp::Space => space(full).map(DiskAnswer::Space),

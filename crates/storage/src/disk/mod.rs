@@ -23,6 +23,9 @@ pub use file::{FileDisk, OpenDiskError};
 /// Alignment, in bytes, of offset, length and memory of a direct read or write.
 pub const BLOCK_BYTES: usize = 4096;
 
+/// Directory below the root for what is moved out of the way and never deleted.
+pub(crate) const ASIDE_DIR: &str = "aside";
+
 /// One operation on a file or directory.
 #[derive(Clone, Debug)]
 pub enum DiskOp {

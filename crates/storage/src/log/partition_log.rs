@@ -49,6 +49,8 @@ pub enum ReadUpto {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Offline(String),
+    /// As `Offline`, from the start on: what the log says of itself is not what the disk holds.
+    Unloaded(String),
     Deleted,
 }
 

@@ -154,7 +154,12 @@ async fn bit_rot_in_an_acknowledged_slot_takes_the_partitions_it_hits_offline() 
         assert_eq!(all(&partition(&storage, "b")).await, ["1", "2"]);
         let refused = partition(&storage, "a").append(&[plain(&["x"], 1)], AppendOrigin::Client, NOW).unwrap_err();
         assert!(matches!(refused, AppendError::Offline(_)));
-        assert!(disk.list("lane".into()).await.unwrap().len() > 1, "nothing is deleted");
+        let evidence = disk.read_file("aside/lane-1/00000000.slots".into()).await.unwrap();
+        assert!(evidence.is_some_and(|bytes| bytes.starts_with(b"MILLSLOT")), "the damaged lane is kept");
+        storage.close().await.unwrap();
+        let (_, report) = open(&disk, 3, &["a", "b", "idle"]).await;
+        let found: Vec<&str> = report.offline.iter().map(|(topic, _, _)| topic.as_ref()).collect();
+        assert_eq!(found, offline, "a later start does not serve them as if nothing was lost");
     }
 }
 

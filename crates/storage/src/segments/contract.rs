@@ -33,7 +33,7 @@ fn checkpoint(end: i64, start: i64) -> PartitionCheckpoint {
         state.apply(&batch(offset, 100 + offset), Ticket::default());
     }
     state.start_at(Offset(start));
-    PartitionCheckpoint { target: target(), state, volatile: false }
+    PartitionCheckpoint { target: target(), state, volatile: false, offline: false }
 }
 
 async fn offsets(store: &dyn SegmentStore, from: ReadFrom, bytes_max: usize) -> Vec<i64> {

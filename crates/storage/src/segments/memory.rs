@@ -28,6 +28,7 @@ struct MemoryLog {
     aborted: Vec<AbortedTransaction>,
     checkpoint: LogState,
     volatile: bool,
+    offline: bool,
 }
 
 impl MemoryLog {
@@ -69,7 +70,10 @@ impl MemoryLog {
 impl SegmentStore for MemorySegments {
     fn load(&self, wanted: Vec<SegmentTarget>) -> BoxFuture<'_, Result<LoadReport, SegmentError>> {
         let mut logs = self.logs.lock();
-        let load = |target: &SegmentTarget| Loaded::Log(logs.entry(target.key).or_default().cut_to_checkpoint());
+        let load = |target: &SegmentTarget| match logs.entry(target.key).or_default() {
+            log if log.offline => Loaded::Offline("records of it were lost".into()),
+            log => Loaded::Log(log.cut_to_checkpoint()),
+        };
         let report = LoadReport { logs: wanted.iter().map(load).collect(), moved_aside: Vec::new() };
         ready(Ok(report)).boxed()
     }
@@ -90,6 +94,7 @@ impl SegmentStore for MemorySegments {
             let log = logs.entry(partition.target.key).or_default();
             log.checkpoint = partition.state;
             log.volatile = partition.volatile;
+            log.offline = partition.offline;
         }
         ready(Ok(())).boxed()
     }

@@ -79,6 +79,8 @@ pub struct PartitionCheckpoint {
     pub state: LogState,
     /// As `LoadedLog::volatile`.
     pub volatile: bool,
+    /// Acknowledged records beyond the state are lost: later starts must not serve the partition as if they were not.
+    pub offline: bool,
 }
 
 /// Where a read begins.

@@ -4,7 +4,7 @@
 //! its slots are released, so a block with acknowledged bytes is never rewritten. Files after the first are written with
 //! zeros ahead of need: a synced write then changes no metadata. Stale slots carry another lane id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use futures_util::future::{BoxFuture, Shared, ready};
 use parking_lot::Mutex;
 
 use super::{PresentSlot, Put, SlotId, SlotLimits, SlotStore};
-use crate::disk::{AlignedBuffer, BLOCK_BYTES, Disk, DiskError, DiskOp, WriteSync};
+use crate::disk::{ASIDE_DIR, AlignedBuffer, BLOCK_BYTES, Disk, DiskError, DiskOp, WriteSync};
 use crate::lane::slot::{HEADER_BYTES, decode_header};
 
 /// Directory of the files below the disk's root.
@@ -91,6 +91,33 @@ impl FileRing {
             state.slots.extend(found);
         }
         Ok(Self { disk, file_bytes: file_bytes.next_multiple_of(BLOCK_BYTES as u64), limits, state: Mutex::new(state) })
+    }
+
+    /// Moves the files that hold slots out of the ring and aside, for a lane whose damage must be looked into; says from
+    /// where to where. Called before the session's first put.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn set_aside(&self) -> Result<Vec<(PathBuf, PathBuf)>, DiskError> {
+        let (lane, files) = {
+            let mut state = self.state.lock();
+            let lane = state.slots.keys().next_back().map_or(0, |id| id.lane.0);
+            let files: BTreeSet<u64> = std::mem::take(&mut state.slots).into_values().map(|place| place.file).collect();
+            state.files.retain(|number, _| !files.contains(number));
+            (lane, files)
+        };
+        let dir = Path::new(ASIDE_DIR).join(format!("lane-{lane}"));
+        self.disk.perform(DiskOp::CreateDir(dir.clone())).await?;
+        let mut moved = Vec::new();
+        for number in files {
+            let (from, to) = (path_of(number), dir.join(format!("{number:08}{EXTENSION}")));
+            self.disk.perform(DiskOp::Rename { from: from.clone(), to: to.clone() }).await?;
+            moved.push((from, to));
+        }
+        for dir in [Path::new(RING_DIR), &dir, Path::new(ASIDE_DIR), Path::new("")] {
+            self.disk.perform(DiskOp::SyncDir(dir.to_owned())).await?;
+        }
+        Ok(moved)
     }
 
     /// Gives a slot its place, the same again for the same slot, and what must be ready before it is written.

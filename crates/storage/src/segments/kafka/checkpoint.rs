@@ -37,6 +37,10 @@ const VERSION: u16 = 1;
 const GROWTH_MAX: u64 = 4;
 const GROWTH_BYTES_MIN: u64 = 4 << 20;
 
+/// Bits of a record's flags.
+const VOLATILE: i8 = 1;
+const OFFLINE: i8 = 2;
+
 const _: () = assert!(ROUND_HEAD_BYTES == 8 + 4 + 2 + 2 + 8 + 4 + 4);
 
 /// What a checkpoint says of one partition.
@@ -44,6 +48,7 @@ const _: () = assert!(ROUND_HEAD_BYTES == 8 + 4 + 2 + 2 + 8 + 4 + 4);
 pub(super) struct CheckpointRecord {
     pub(super) key: PartitionKey,
     pub(super) volatile: bool,
+    pub(super) offline: bool,
     pub(super) state: LogState,
     pub(super) segments: Vec<Segment>,
 }
@@ -210,7 +215,7 @@ fn encode_record(record: &CheckpointRecord) -> Bytes {
     let mut out = Encoder::new();
     out.uuid(record.key.topic_id.0);
     out.i32(record.key.index.0);
-    out.bool(record.volatile);
+    out.i8(i8::from(record.volatile) * VOLATILE + i8::from(record.offline) * OFFLINE);
     let state = &record.state;
     out.i64(state.log_start.0);
     out.i64(state.log_end.0);
@@ -278,7 +283,8 @@ pub(super) fn decode_record(record: Bytes) -> Result<CheckpointRecord, DecodeErr
     let mut bytes = Decoder::new(record);
     let bytes = &mut bytes;
     let key = decode_key(bytes)?;
-    let volatile = bytes.bool()?;
+    let flags = bytes.i8()?;
+    let (volatile, offline) = (flags & VOLATILE != 0, flags & OFFLINE != 0);
     let mut state = LogState { log_start: Offset(bytes.i64()?), log_end: Offset(bytes.i64()?), ..LogState::default() };
     let (base_offset, timestamp) = (Offset(bytes.i64()?), TimestampMs(bytes.i64()?));
     state.max_timestamp = (base_offset.0 >= 0).then_some(TimestampAt { timestamp, base_offset });
@@ -293,7 +299,7 @@ pub(super) fn decode_record(record: Bytes) -> Result<CheckpointRecord, DecodeErr
     }
     let segments = bytes.array(ArrayLength::Fixed, SEGMENT_BYTES, decode_segment)?;
     bytes.finish()?;
-    Ok(CheckpointRecord { key, volatile, state, segments })
+    Ok(CheckpointRecord { key, volatile, offline, state, segments })
 }
 
 fn decode_producer(bytes: &mut Decoder) -> Result<(ProducerId, ProducerEntry), DecodeError> {
@@ -364,14 +370,14 @@ mod tests {
         segment.next = Offset(9);
         segment.log_bytes = 700;
         let key = PartitionKey { topic_id: TopicId(Uuid::from_bytes([7; 16])), index: PartitionIndex(3) };
-        CheckpointRecord { key, volatile: true, state, segments: vec![segment] }
+        CheckpointRecord { key, volatile: true, offline: true, state, segments: vec![segment] }
     }
 
     #[test]
     fn a_record_is_these_bytes() {
         let bytes = encode_record(&record());
         let mut golden = vec![7; 16];
-        golden.extend([0, 0, 0, 3, 1]);
+        golden.extend([0, 0, 0, 3, 3]);
         for long in [1_i64, 9, 2, 5] {
             golden.extend(long.to_be_bytes());
         }

@@ -13,8 +13,8 @@ use millstream_model::batch::{Batch, BatchError, BatchHeader, HEADER_BYTES};
 use super::checkpoint::{LoadedCheckpoints, decode_record};
 use super::formats::{PARTITION_METADATA_FILE, TXN_INDEX_ENTRY_BYTES, decode_aborted, encode_aborted, topic_id_of};
 use super::plan::{Segment, SegmentFile, SegmentWrites, add_batch};
-use super::{ASIDE_DIR, DELETED_SUFFIX, Files, KAFKA_DIR, KafkaDirectories, dir_of};
-use crate::disk::{BLOCK_BYTES, DiskOp};
+use super::{DELETED_SUFFIX, Files, KAFKA_DIR, KafkaDirectories, dir_of};
+use crate::disk::{ASIDE_DIR, BLOCK_BYTES, DiskOp};
 use crate::lane::Ticket;
 use crate::log::config::Durability;
 use crate::log::transactions::AbortedTransaction;
@@ -55,9 +55,8 @@ impl KafkaDirectories {
         let mut partitions = self.partitions.lock();
         let mut logs = Vec::with_capacity(outcomes.len());
         for (files, loaded) in outcomes {
-            if matches!(loaded, Loaded::Log(_)) {
-                partitions.insert(files.target.key, files);
-            }
+            // Offline ones too: nothing is read or written there, but a deleted topic takes its directory along.
+            partitions.insert(files.target.key, files);
             logs.push(loaded);
         }
         Ok(LoadReport { logs, moved_aside })
@@ -116,6 +115,10 @@ impl KafkaDirectories {
             Ok(record) => record,
             Err(error) => return Ok((files, Loaded::Offline(format!("its checkpoint cannot be read: {error}")))),
         };
+        if record.offline {
+            let reason = "records of it were lost to damage in the lane, whose files were moved aside";
+            return Ok((files, Loaded::Offline(reason.into())));
+        }
         if !files.created && !record.segments.is_empty() {
             return Ok((files, Loaded::Offline(format!("directory {dir:?} is missing"))));
         }

@@ -31,8 +31,6 @@ use crate::lane::slot::PartitionKey;
 
 /// Directory of Kafka's files below the disk's root.
 pub const KAFKA_DIR: &str = "kafka";
-/// Where directories of unknown partitions are moved to.
-pub(crate) const ASIDE_DIR: &str = "aside";
 /// Suffix, as Kafka's, of the directory of a deleted partition.
 const DELETED_SUFFIX: &str = "-delete";
 
@@ -150,6 +148,7 @@ impl KafkaDirectories {
         let record = |(files, one): (&Files, &PartitionCheckpoint)| CheckpointRecord {
             key: one.target.key,
             volatile: one.volatile,
+            offline: one.offline,
             state: one.state.clone(),
             segments: files.segments.clone(),
         };

@@ -33,7 +33,7 @@ async fn filled(disk: Arc<dyn Disk>, topics: &[&str]) -> KafkaDirectories {
             state.apply(batch, Ticket::default());
         }
         store.append(vec![SegmentRun { target: target(topic), batches, aborted: Vec::new() }]).await.unwrap();
-        let one = PartitionCheckpoint { target: target(topic), state, volatile: false };
+        let one = PartitionCheckpoint { target: target(topic), state, volatile: false, offline: false };
         store.checkpoint(vec![one]).await.unwrap();
     }
     store
