@@ -135,9 +135,7 @@ impl Cluster {
         let (attempt, not_before) = self.attempt(address);
         tokio::time::sleep_until(not_before).await;
         let result = attempt.clone().await;
-        if let Err(error) = &result {
-            self.connect_failed(address, &attempt, error);
-        }
+        self.connected(address, &attempt, result.as_ref().err());
         result
     }
 
@@ -168,17 +166,31 @@ impl Cluster {
         (attempt, not_before)
     }
 
-    fn connect_failed(&self, address: &str, attempt: &Attempt, error: &Error) {
+    /// Times the next attempt. Several callers may share one attempt; its failure counts once.
+    fn connected(&self, address: &str, attempt: &Attempt, failure: Option<&Error>) {
         let mut state = self.state.lock();
         let Some(slot) = state.slots.get_mut(address).filter(|slot| slot.attempt.ptr_eq(attempt)) else { return };
-        slot.failures += 1;
-        let salt = u64::from(slot.failures) + address.len() as u64;
-        let wait = backoff(self.settings.reconnect_backoff, self.settings.reconnect_backoff_max, slot.failures, salt);
-        let due = Instant::now() + wait;
-        // Several callers may share one failed attempt; it counts once.
-        if slot.not_before < Instant::now() {
-            slot.not_before = due;
+        let Some(error) = failure else {
+            slot.failures = 0;
+            return;
+        };
+        let now = Instant::now();
+        if slot.not_before <= now {
+            slot.failures += 1;
+            let salt = u64::from(slot.failures) + address.len() as u64;
+            let (first, max) = (self.settings.reconnect_backoff, self.settings.reconnect_backoff_max);
+            slot.not_before = now + backoff(first, max, slot.failures, salt);
             tracing::warn!("Connection to {address} could not be established. Node may not be available. ({error})");
+        }
+    }
+
+    /// Cuts every connection, as a broker that dies does.
+    #[cfg(test)]
+    pub(crate) fn cut(&self) {
+        for slot in self.state.lock().slots.values() {
+            if let Some(Ok(connection)) = slot.attempt.peek() {
+                connection.cut();
+            }
         }
     }
 

@@ -210,6 +210,11 @@ impl Connection {
             })
     }
 
+    #[cfg(test)]
+    pub(crate) fn cut(&self) {
+        self.shared.close("cut by the test");
+    }
+
     fn lost(&self) -> Error {
         let reason = self.shared.reason.lock().clone().unwrap_or_else(|| "closed".to_owned());
         Error::Disconnected { address: self.address.clone(), reason }
@@ -310,3 +315,6 @@ async fn read_to(socket: &mut OwnedReadHalf, buffer: &mut BytesMut, bytes: usize
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests;

@@ -207,6 +207,7 @@ impl Consumer {
             return Err(Error::IllegalState("Consumer is not subscribed to any topics or assigned any partitions"));
         }
         let deadline = Instant::now().checked_add(timeout);
+        self.heed_wake()?;
         loop {
             self.advance()?;
             let records = self.take_records()?;
@@ -234,11 +235,13 @@ impl Consumer {
         Ok(())
     }
 
+    fn heed_wake(&self) -> Result<(), Error> {
+        if self.wake.is_set.swap(false, Ordering::AcqRel) { Err(Error::Wakeup) } else { Ok(()) }
+    }
+
     /// Waits until something is done; `false` when the time was up first.
     async fn wait(&mut self, deadline: Option<Instant>) -> Result<bool, Error> {
-        if self.wake.is_set.swap(false, Ordering::AcqRel) {
-            return Err(Error::Wakeup);
-        }
+        self.heed_wake()?;
         let beats = self.membership.as_ref().map(Membership::changed);
         let has_beats = beats.is_some();
         let beats = async {

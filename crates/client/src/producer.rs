@@ -242,12 +242,12 @@ impl Producer {
 
     /// Sends what lingers, and waits until every record sent so far has its answer.
     pub async fn flush(&self) {
-        let outcomes = self.shared.accumulator.lock().begin_flush();
+        let flushing = Flushing(&self.shared);
+        let outcomes = flushing.0.accumulator.lock().begin_flush();
         self.shared.wake.notify_one();
         for mut outcome in outcomes {
             let _ = outcome.wait_for(Option::is_some).await; // an error only says that the producer was closed
         }
-        self.shared.accumulator.lock().end_flush();
     }
 
     /// Flushes for at most this long, gives up what is left, and ends the sender's task.
@@ -276,6 +276,15 @@ fn candidates(partitions: &[PartitionMetadata]) -> Vec<i32> {
     if led.is_empty() { partitions.iter().map(|one| one.index).collect() } else { led }
 }
 
+/// Ends a flush, also when its wait is cancelled: nothing lingers while there is one.
+struct Flushing<'a>(&'a Shared);
+
+impl Drop for Flushing<'_> {
+    fn drop(&mut self) {
+        self.0.accumulator.lock().end_flush();
+    }
+}
+
 /// Counts a caller that waits for memory, also when its wait is cancelled.
 struct Starved<'a>(&'a Shared);
 
@@ -291,3 +300,6 @@ impl Drop for Starved<'_> {
         self.0.starved.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

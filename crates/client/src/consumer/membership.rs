@@ -343,7 +343,10 @@ impl Heart {
             wait = self.config.heartbeat_interval;
             let away = self.last_poll.lock().elapsed();
             if away > self.config.max_poll_interval {
-                let _ = leave(&self.cluster, &self.group, self.who.member_id.clone()).await;
+                // A static member keeps its place until its session ends (KIP-345).
+                if self.who.group_instance_id.is_none() {
+                    let _ = leave(&self.cluster, &self.group, self.who.member_id.clone()).await;
+                }
                 say.send_replace(Beat::Lost("poll stayed away longer than max.poll.interval.ms".to_owned()));
                 return;
             }
