@@ -201,23 +201,20 @@ impl FileOps {
         let file = match sync {
             WriteSync::Cached => self.open.writable(full, Sync::Awaited)?,
             WriteSync::Lazy => self.open.writable(full, Sync::None)?,
-            WriteSync::Durable => self.open.durable(full)?,
-        };
-        let mut at = at;
-        match data {
-            [one] => file.write_all_at(one, at)?,
-            pieces if sync != WriteSync::Durable => {
-                let whole: Vec<u8> = pieces.concat();
-                file.write_all_at(&whole, at)?;
-            }
-            pieces => {
-                for piece in pieces {
-                    file.write_all_at(piece, at)?;
+            WriteSync::Durable => {
+                let file = self.open.durable(full)?;
+                let mut at = at;
+                for piece in data {
+                    platform::write_durable(&file, piece, at)?;
                     at += piece.len() as u64;
                 }
+                return Ok(());
             }
+        };
+        match data {
+            [one] => file.write_all_at(one, at),
+            pieces => file.write_all_at(&pieces.concat(), at),
         }
-        if sync == WriteSync::Durable { platform::finish_durable_write(&file) } else { Ok(()) }
     }
 }
 

@@ -5,15 +5,17 @@ use std::io;
 use std::path::Path;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{finish_durable_write, open_direct, open_durable, prefer_this_thread};
+pub(super) use linux::{open_direct, open_durable, prefer_this_thread, write_durable};
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::{finish_durable_write, open_direct, open_durable, prefer_this_thread};
+pub(super) use portable::{open_direct, open_durable, prefer_this_thread, write_durable};
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::io::IoSlice;
+    use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 
     use rustix::fs::OFlags;
+    use rustix::io::{Errno, ReadWriteFlags, pwritev2};
 
     use super::{File, OpenOptions, Path, io};
 
@@ -24,33 +26,45 @@ mod linux {
         flags.bits().cast_signed()
     }
 
-    /// Direct where the file system can, and every write synced.
+    /// For writing, past the page cache where the file system can.
     pub(in crate::disk) fn open_durable(path: &Path) -> io::Result<File> {
         let open = |extra: OFlags| {
             let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false).custom_flags(flags(OFlags::DSYNC | extra));
-            options.open(path)
+            options.read(true).write(true).create(true).truncate(false).custom_flags(flags(extra)).open(path)
         };
         match open(OFlags::DIRECT) {
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
-                open(OFlags::empty())
-            }
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => open(OFlags::empty()),
             opened => opened,
         }
+    }
+
+    /// Writes so that the bytes are on the device when it returns. (rustix's `OFlags::DSYNC` is `O_SYNC`, which would
+    /// write the file's times with every slot.)
+    pub(in crate::disk) fn write_durable(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match pwritev2(file, &[IoSlice::new(bytes)], at, ReadWriteFlags::DSYNC) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    at += written as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    file.write_all_at(bytes, at)?;
+                    return file.sync_data();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Past the page cache where the file system can.
     pub(in crate::disk) fn open_direct(path: &Path) -> io::Result<File> {
         match OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECT)).open(path) {
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => File::open(path),
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => File::open(path),
             opened => opened,
         }
-    }
-
-    /// `O_DSYNC` has done it.
-    #[expect(clippy::unnecessary_wraps, reason = "the portable twin syncs here")]
-    pub(in crate::disk) fn finish_durable_write(_file: &File) -> io::Result<()> {
-        Ok(())
     }
 
     /// Asks for a better priority; without the right to it the thread goes on as it is.
@@ -63,6 +77,8 @@ mod linux {
 
 #[cfg(not(target_os = "linux"))]
 mod portable {
+    use std::os::unix::fs::FileExt as _;
+
     use super::{File, OpenOptions, Path, io};
 
     pub(in crate::disk) fn open_durable(path: &Path) -> io::Result<File> {
@@ -74,7 +90,8 @@ mod portable {
     }
 
     /// `sync_data` is `F_FULLFSYNC` on macOS.
-    pub(in crate::disk) fn finish_durable_write(file: &File) -> io::Result<()> {
+    pub(in crate::disk) fn write_durable(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        file.write_all_at(bytes, at)?;
         file.sync_data()
     }
 
