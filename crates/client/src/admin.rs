@@ -52,41 +52,29 @@ impl Admin {
         attempt: impl Fn(Vec<K>) -> BoxFuture<'a, Result<PerItem<K, V>, Error>>,
     ) -> Result<PerItem<K, V>, Error> {
         let deadline = Instant::now() + self.cluster.settings.api_timeout;
-        let mut answers: Vec<(K, Option<Result<V, Error>>)> = keys.iter().map(|key| (key.clone(), None)).collect();
+        let left_out = || Err(Error::kafka(ErrorCode::UnknownServerError, Some("the broker's answer left it out")));
+        let mut answers: PerItem<K, V> = keys.iter().map(|key| (key.clone(), left_out())).collect();
+        let mut open: Vec<usize> = (0..keys.len()).collect();
         let mut failures = 0;
-        loop {
-            let open: Vec<K> =
-                answers.iter().filter(|(_, answer)| is_open(answer)).map(|(key, _)| key.clone()).collect();
-            if open.is_empty() {
-                break;
+        while !open.is_empty() {
+            let asked: Vec<K> = open.iter().map(|i| keys[*i].clone()).collect();
+            let mut round = self.cluster.retry(what, || attempt(asked.clone())).await?;
+            for i in &open {
+                let at = round.iter().position(|(key, _)| *key == keys[*i]);
+                answers[*i].1 = at.map_or_else(left_out, |at| round.swap_remove(at).1);
             }
-            for (key, answer) in self.cluster.retry(what, || attempt(open.clone())).await? {
-                let found = answers.iter_mut().find(|(asked, held)| *asked == key && is_open(held));
-                if let Some((_, slot)) = found {
-                    *slot = Some(answer);
-                }
-            }
-            let again = answers.iter().find_map(|(_, answer)| match answer {
-                Some(Err(error)) if is_open(answer) => Some(error.clone()),
-                None => Some(Error::kafka(ErrorCode::UnknownServerError, Some("the answer names it not"))),
-                _ => None,
-            });
-            let Some(error) = again else { break };
+            open.retain(|i| answers[*i].1.as_ref().is_err_and(may_mend));
+            let Some(Err(error)) = open.first().map(|i| &answers[*i].1) else { break };
             failures += 1;
-            if self.cluster.pause(failures, deadline, what, error).await.is_err() {
+            if self.cluster.pause(failures, deadline, what, error.clone()).await.is_err() {
                 break;
             }
         }
-        let unanswered = || Err(Error::kafka(ErrorCode::UnknownServerError, Some("the broker's answer left it out")));
-        Ok(answers.into_iter().map(|(key, answer)| (key, answer.unwrap_or_else(unanswered))).collect())
+        Ok(answers)
     }
 }
 
 /// Whether to ask again. That a topic is unknown is an answer here, though a producer would wait for it.
-fn is_open<V>(answer: &Option<Result<V, Error>>) -> bool {
-    match answer {
-        None => true,
-        Some(Ok(_)) => false,
-        Some(Err(error)) => error.is_retriable() && error.code() != Some(ErrorCode::UnknownTopicOrPartition),
-    }
+fn may_mend(error: &Error) -> bool {
+    error.is_retriable() && error.code() != Some(ErrorCode::UnknownTopicOrPartition)
 }

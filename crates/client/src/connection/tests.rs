@@ -6,7 +6,8 @@ use tokio::net::TcpListener;
 use super::*;
 
 /// What the peer does with one request's correlation id: the bytes of its answer, or nothing.
-type Script = Vec<fn(i32) -> Option<Vec<u8>>>;
+type Step = fn(i32) -> Option<Vec<u8>>;
+type Script = Vec<Step>;
 
 /// Answers one request after the other by the script, then closes.
 async fn peer(script: Script) -> String {
@@ -80,7 +81,7 @@ async fn an_old_broker_is_asked_for_its_versions_again_in_version_0() {
 
 #[tokio::test]
 async fn a_peer_that_speaks_something_else_is_no_broker() {
-    let lies: [fn(i32) -> Option<Vec<u8>>; 5] = [
+    let lies: [Step; 5] = [
         |_| Some(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
         |_| Some(i32::MAX.to_be_bytes().to_vec()),
         |_| Some((-1_i32).to_be_bytes().to_vec()),
