@@ -173,7 +173,8 @@ impl Storage {
     /// Begins the leadership of all partitions, and names those that are offline.
     fn lead_all(&self, generation: LeaderEpoch) -> Vec<(Arc<str>, PartitionIndex, String)> {
         let mut offline = Vec::new();
-        for partition in self.shared().partitions.read().values() {
+        let partitions: Vec<_> = self.shared().partitions.read().values().cloned().collect();
+        for partition in &partitions {
             partition.with_log(|log| log.lead(generation));
             if let Some(reason) = partition.offline() {
                 offline.push((Arc::clone(partition.topic()), partition.index(), reason));

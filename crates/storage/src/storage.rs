@@ -200,17 +200,19 @@ impl Storage {
     /// When the disk fails.
     pub async fn delete_topic(&self, topic_id: TopicId) -> Result<(), StorageError> {
         let shared = &self.inner.shared;
-        let mut edits = Vec::new();
-        shared.partitions.write().retain(|key, partition| {
-            if key.topic_id == topic_id {
-                partition.with_log(|log| {
-                    log.fault = Some(Fault::Deleted);
-                    log.notify_watchers();
-                });
-                edits.push(SegmentEdit::Remove(*key));
-            }
-            key.topic_id != topic_id
-        });
+        let of_topic = |key: &PartitionKey| key.topic_id == topic_id;
+        let deleted: Vec<(PartitionKey, Arc<Partition>)> = {
+            let mut partitions = shared.partitions.write();
+            let keys: Vec<PartitionKey> = partitions.keys().filter(|key| of_topic(key)).copied().collect();
+            keys.into_iter().filter_map(|key| partitions.remove_entry(&key)).collect()
+        };
+        for (_, partition) in &deleted {
+            partition.with_log(|log| {
+                log.fault = Some(Fault::Deleted);
+                log.notify_watchers();
+            });
+        }
+        let edits: Vec<SegmentEdit> = deleted.iter().map(|(key, _)| SegmentEdit::Remove(*key)).collect();
         if edits.is_empty() {
             return Ok(());
         }

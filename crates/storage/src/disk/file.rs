@@ -1,6 +1,6 @@
 //! `FileDisk`: the machine's file system, reached by a few I/O threads so that no reactor waits for a disk.
 //!
-//! Holds the data directory's lock for as long as it lives. Threads end when the last handle is dropped.
+//! Holds the data directory's lock for as long as it lives.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, TryLockError};
@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
@@ -35,6 +36,7 @@ pub enum OpenDiskError {
 #[derive(Debug)]
 pub struct FileDisk {
     queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
     root: PathBuf,
     _lock: File,
 }
@@ -73,19 +75,25 @@ impl FileDisk {
         }
         let queue = Arc::new(Queue::default());
         let files = Arc::new(FileOps { root: root.to_owned(), open: OpenFiles::default() });
+        let mut disk = Self { queue, threads: Vec::new(), root: root.to_owned(), _lock: lock };
         for number in 0..threads.max(1) {
-            let (queue, files) = (Arc::clone(&queue), Arc::clone(&files));
+            let (queue, files) = (Arc::clone(&disk.queue), Arc::clone(&files));
             let thread = std::thread::Builder::new().name(format!("disk-{number}"));
-            thread.spawn(move || serve(&queue, &files)).map_err(failed)?;
+            disk.threads.push(thread.spawn(move || serve(&queue, &files)).map_err(failed)?);
         }
-        Ok(Self { queue, root: root.to_owned(), _lock: lock })
+        Ok(disk)
     }
 }
 
 impl Drop for FileDisk {
+    /// Waits for what was submitted: the lock must not be given up while a thread still writes.
     fn drop(&mut self) {
         self.queue.state.lock().closed = true;
         self.queue.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
     }
 }
 
