@@ -42,6 +42,9 @@ enum Command {
     /// Send each line of standard input as a record (kafka-console-producer).
     #[command(disable_help_flag = true)]
     ConsoleProducer(ToolArgs),
+    /// Print records as they come (kafka-console-consumer).
+    #[command(disable_help_flag = true)]
+    ConsoleConsumer(ToolArgs),
     /// List, describe and delete consumer groups, and set their offsets (kafka-consumer-groups).
     #[command(disable_help_flag = true)]
     ConsumerGroups(ToolArgs),
@@ -81,6 +84,7 @@ pub(crate) fn run(line: CommandLine) -> Result<ExitCode> {
         Command::DataConsumer(args) => service::run_consumer(&args),
         Command::Topics(args) => Ok(tools::run(&tools::TOPICS, args.words)),
         Command::ConsoleProducer(args) => Ok(tools::run(&tools::CONSOLE_PRODUCER, args.words)),
+        Command::ConsoleConsumer(args) => Ok(tools::run(&tools::CONSOLE_CONSUMER, args.words)),
         Command::ConsumerGroups(args) => Ok(tools::run(&tools::CONSUMER_GROUPS, args.words)),
         Command::Configs(args) => Ok(tools::run(&tools::CONFIGS, args.words)),
         Command::GetOffsets(args) => Ok(tools::run(&tools::GET_OFFSETS, args.words)),
@@ -112,6 +116,7 @@ impl Command {
             Self::DataProducer(_) | Self::DataConsumer(_) => QUIET,
             Self::Topics(_)
             | Self::ConsoleProducer(_)
+            | Self::ConsoleConsumer(_)
             | Self::ConsumerGroups(_)
             | Self::Configs(_)
             | Self::GetOffsets(_)

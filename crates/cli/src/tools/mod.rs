@@ -18,6 +18,7 @@ mod admin;
 mod bootstrap;
 mod broker_api_versions;
 mod configs;
+mod console_consumer;
 mod console_producer;
 mod consumer_groups;
 mod get_offsets;
@@ -50,13 +51,14 @@ pub(crate) struct Tool {
 pub(crate) static TOPICS: Tool = topics::TOOL;
 pub(crate) static CONSUMER_GROUPS: Tool = consumer_groups::TOOL;
 pub(crate) static CONSOLE_PRODUCER: Tool = console_producer::TOOL;
+pub(crate) static CONSOLE_CONSUMER: Tool = console_consumer::TOOL;
 pub(crate) static CONFIGS: Tool = configs::TOOL;
 pub(crate) static GET_OFFSETS: Tool = get_offsets::TOOL;
 pub(crate) static BROKER_API_VERSIONS: Tool = broker_api_versions::TOOL;
 
 /// Every tool there is.
-pub(crate) static TOOLS: [&Tool; 6] =
-    [&TOPICS, &CONSOLE_PRODUCER, &CONSUMER_GROUPS, &CONFIGS, &GET_OFFSETS, &BROKER_API_VERSIONS];
+pub(crate) static TOOLS: [&Tool; 7] =
+    [&TOPICS, &CONSOLE_PRODUCER, &CONSOLE_CONSUMER, &CONSUMER_GROUPS, &CONFIGS, &GET_OFFSETS, &BROKER_API_VERSIONS];
 
 /// Where a tool writes, so that a test can look at it.
 pub(crate) struct Streams<'a> {
@@ -125,4 +127,34 @@ fn answer(tool: &'static Tool, words: Vec<String>, streams: &mut Streams<'_>) ->
         Failure::Output(_) | Failure::Said => Ok(()),
     };
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Recorded from each script's --help.
+    #[test]
+    fn every_tool_has_kafkas_options_and_no_others() {
+        for line in include_str!("../../tests/golden/options.txt").lines() {
+            let (command, names) = line.split_once(": ").unwrap();
+            let script = format!("kafka-{command}");
+            let tool = TOOLS.into_iter().find(|tool| tool.script == script).unwrap();
+            let mut ours: Vec<&str> = tool.options.iter().map(|option| option.name).collect();
+            ours.sort_unstable();
+            assert_eq!(ours, names.split(' ').collect::<Vec<_>>(), "{command}");
+        }
+    }
+
+    #[test]
+    fn help_and_no_words_print_the_table_on_stderr() {
+        for words in [&[][..], &["--help"]] {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let words = words.iter().map(|&word: &&str| word.to_owned()).collect();
+            let code = answer(&TOPICS, words, &mut Streams { out: &mut out, err: &mut err });
+            assert_eq!((code, out.len()), (1, 0));
+            let text = String::from_utf8(err).unwrap();
+            assert!(text.starts_with(TOPICS.about) && text.contains("\n--under-min-isr-partitions "), "{text}");
+        }
+    }
 }

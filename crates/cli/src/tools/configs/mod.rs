@@ -48,8 +48,6 @@ impl Kind {
 
 /// Why a conversation ends early.
 enum Stop {
-    /// A sentence on stderr.
-    Said(String),
     Client(Error),
     Output(io::Error),
 }
@@ -80,7 +78,6 @@ fn run(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failure> {
     })?;
     match done {
         Ok(()) => Ok(()),
-        Err(Stop::Said(message)) => Err(Failure::Message(message)),
         Err(Stop::Output(error)) => Err(Failure::Output(error)),
         Err(Stop::Client(error)) => {
             let words = line.words.join(" ");
@@ -98,12 +95,6 @@ async fn alter(
     out: &mut dyn Write,
 ) -> Result<(), Stop> {
     let resource = ConfigResource { kind: kind.resource, name: name.to_owned() };
-    let old = entries(admin, kind, name, false).await?;
-    let absent: Vec<&str> =
-        deleted.iter().filter(|name| !old.iter().any(|entry| entry.name == **name)).map(String::as_str).collect();
-    if !absent.is_empty() {
-        return Err(Stop::Said(format!("Invalid config(s): {}", absent.join(","))));
-    }
     let mut changes: Vec<(String, AlterConfigOp)> =
         added.into_iter().map(|(name, value)| (name, AlterConfigOp::Set(value))).collect();
     changes.extend(deleted.into_iter().map(|name| (name, AlterConfigOp::Delete)));

@@ -53,7 +53,11 @@ impl Formatter {
         let silent = match class.strip_prefix("org.apache.kafka.tools.consumer.") {
             Some("DefaultMessageFormatter" | "LoggingMessageFormatter") => false,
             Some("NoOpMessageFormatter") => true,
-            _ => return Err(format!("{class}: there are DefaultMessageFormatter, LoggingMessageFormatter and NoOpMessageFormatter in org.apache.kafka.tools.consumer")),
+            _ => {
+                return Err(format!(
+                    "{class}: there are DefaultMessageFormatter, LoggingMessageFormatter and NoOpMessageFormatter in org.apache.kafka.tools.consumer"
+                ));
+            }
         };
         let is = |name: &str, default: bool| {
             properties.get(name).map_or(default, |value| value.trim().eq_ignore_ascii_case("true"))
@@ -175,12 +179,16 @@ mod tests {
 
     #[test]
     fn every_column_stands_in_kafkas_order() {
-        let all = ["timestamp", "partition", "offset", "epoch", "headers", "key"].map(|name| format!("print.{name}=true"));
+        let all =
+            ["timestamp", "partition", "offset", "epoch", "headers", "key"].map(|name| format!("print.{name}=true"));
         let words: Vec<&str> = all.iter().map(String::as_str).collect();
         let expected = "CreateTime:1795401362070\tPartition:0\tOffset:2\tEpoch:NOT_PRESENT\th1:a,h2:null\tkk\tvv\n";
         assert_eq!(printed(&words, &RECORD), expected);
         let bare = Shown { headers: &[], timestamp: None, key: None, ..RECORD };
-        assert_eq!(printed(&words, &bare), "NO_TIMESTAMP\tPartition:0\tOffset:2\tEpoch:NOT_PRESENT\tNO_HEADERS\tnull\tvv\n");
+        assert_eq!(
+            printed(&words, &bare),
+            "NO_TIMESTAMP\tPartition:0\tOffset:2\tEpoch:NOT_PRESENT\tNO_HEADERS\tnull\tvv\n"
+        );
     }
 
     #[test]

@@ -17,12 +17,23 @@ pub(super) static OPTIONS: [OptionSpec; 24] = [
     value("include", "regular expression", "Read every topic whose name matches."),
     value("partition", "partition", "Read this partition only, from its end unless --offset says where."),
     value("offset", "offset", "Where in the partition to begin: an offset, earliest or latest. Default: latest."),
-    flag("from-beginning", "Begin with the oldest record where the group has no offset yet, instead of the next new one."),
+    flag(
+        "from-beginning",
+        "Begin with the oldest record where the group has no offset yet, instead of the next new one.",
+    ),
     value("max-messages", "count", "Stop after so many records. Without it reading goes on."),
     value("timeout-ms", "ms", "Stop when no record came for so long."),
     value("group", "group", "The group to read in. Without it a group of its own that commits nothing."),
-    value("isolation-level", "level", "read_committed leaves out records of aborted transactions. Default: read_uncommitted."),
-    value("formatter", "class", "How records are printed: DefaultMessageFormatter, LoggingMessageFormatter or NoOpMessageFormatter of org.apache.kafka.tools.consumer."),
+    value(
+        "isolation-level",
+        "level",
+        "read_committed leaves out records of aborted transactions. Default: read_uncommitted.",
+    ),
+    value(
+        "formatter",
+        "class",
+        "How records are printed: DefaultMessageFormatter, LoggingMessageFormatter or NoOpMessageFormatter of org.apache.kafka.tools.consumer.",
+    ),
     value("formatter-property", "name=value", FORMATTER_HELP),
     value("property", "name=value", "Deprecated: the old name of --formatter-property."),
     value("formatter-config", "file", "Property file for the formatter; --formatter-property wins over it."),
@@ -93,7 +104,9 @@ impl Asked {
         let begin = begin(line)?;
         let formatter_property = renamed(line, streams, "property", "formatter-property")?;
         let mut format = file(line, "formatter-config")?;
-        for (option, property) in [("key-deserializer", "key.deserializer"), ("value-deserializer", "value.deserializer")] {
+        for (option, property) in
+            [("key-deserializer", "key.deserializer"), ("value-deserializer", "value.deserializer")]
+        {
             if let Some(class) = line.value(option)?.filter(|class| !class.is_empty()) {
                 format.insert(property.to_owned(), class.to_owned());
             }
@@ -132,13 +145,19 @@ fn check(line: &Line) -> Result<(), Failure> {
 
 /// The name of the two under which an option was given; the old one is warned about.
 fn renamed(
-    line: &Line, streams: &mut Streams<'_>, old: &'static str, new: &'static str,
+    line: &Line,
+    streams: &mut Streams<'_>,
+    old: &'static str,
+    new: &'static str,
 ) -> Result<&'static str, Failure> {
     match (line.has(old), line.has(new)) {
         (true, true) => Err(Failure::Usage(format!("Options --{old} and --{new} cannot be specified together."))),
         (true, false) => {
             let out = &mut streams.out;
-            writeln!(out, "Option --{old} is deprecated and will be removed in a future version. Use --{new} instead.")?;
+            writeln!(
+                out,
+                "Option --{old} is deprecated and will be removed in a future version. Use --{new} instead."
+            )?;
             Ok(old)
         }
         _ => Ok(new),
@@ -155,7 +174,11 @@ fn file(line: &Line, option: &'static str) -> Result<Properties, Failure> {
 /// The group, wherever it was named; every place must name the same.
 fn group(line: &Line, from_file: &Properties, from_words: &Properties) -> Result<Option<String>, Failure> {
     let mut named: Vec<&str> = Vec::new();
-    let places = [line.value("group")?, from_file.get("group.id").map(String::as_str), from_words.get("group.id").map(String::as_str)];
+    let places = [
+        line.value("group")?,
+        from_file.get("group.id").map(String::as_str),
+        from_words.get("group.id").map(String::as_str),
+    ];
     for group in places.into_iter().flatten() {
         if !named.contains(&group) {
             named.push(group);
@@ -176,7 +199,8 @@ fn group(line: &Line, from_file: &Properties, from_words: &Properties) -> Result
 
 /// Fills in what the line decides of the client's settings.
 fn settle(line: &Line, client: &mut Properties, group: Option<String>, random: u32) -> Result<(), Failure> {
-    let mut default = |name: &str, value: &str| client.entry(name.to_owned()).or_insert_with(|| value.to_owned()).clone();
+    let mut default =
+        |name: &str, value: &str| client.entry(name.to_owned()).or_insert_with(|| value.to_owned()).clone();
     let from_beginning = line.has("from-beginning");
     let reset = default("auto.offset.reset", if from_beginning { "earliest" } else { "latest" });
     if from_beginning && reset != "earliest" {
@@ -243,7 +267,10 @@ mod tests {
     #[test]
     fn who_names_no_group_gets_one_that_commits_nothing() {
         let client = asked(&["--topic", "t"]).unwrap().client;
-        assert_eq!((client["group.id"].as_str(), client["enable.auto.commit"].as_str()), ("console-consumer-34567", "false"));
+        assert_eq!(
+            (client["group.id"].as_str(), client["enable.auto.commit"].as_str()),
+            ("console-consumer-34567", "false")
+        );
         assert_eq!(client["auto.offset.reset"], "latest");
         let client = asked(&["--topic", "t", "--group", "g", "--from-beginning"]).unwrap().client;
         assert_eq!((client["group.id"].as_str(), client.get("enable.auto.commit")), ("g", None));
@@ -267,9 +294,21 @@ mod tests {
     fn contradictions_are_told_in_kafkas_words() {
         refused(&[], "Exactly one of the following arguments is required: [topic], [include]");
         refused(&["--topic", "t", "--offset", "1"], "The partition is required when offset is specified.");
-        refused(&["--topic", "t", "--partition", "0", "--group", "g"], "Options group and partition cannot be specified together.");
-        refused(&["--topic", "t", "--partition", "0", "--offset", "-5"], "The provided offset value '-5' is incorrect. Valid values are 'earliest', 'latest', or a non-negative long.");
-        refused(&["--topic", "t", "--from-beginning", "--command-property", "auto.offset.reset=none"], "Can't simultaneously specify --from-beginning and 'auto.offset.reset=none', please remove one option");
-        refused(&["--topic", "t", "--group", "a", "--command-property", "group.id=b"], "The group ids provided in different places (directly using '--group', via '--consumer-property', or via '--consumer.config') do not match. Detected group ids: 'a', 'b'");
+        refused(
+            &["--topic", "t", "--partition", "0", "--group", "g"],
+            "Options group and partition cannot be specified together.",
+        );
+        refused(
+            &["--topic", "t", "--partition", "0", "--offset", "-5"],
+            "The provided offset value '-5' is incorrect. Valid values are 'earliest', 'latest', or a non-negative long.",
+        );
+        refused(
+            &["--topic", "t", "--from-beginning", "--command-property", "auto.offset.reset=none"],
+            "Can't simultaneously specify --from-beginning and 'auto.offset.reset=none', please remove one option",
+        );
+        refused(
+            &["--topic", "t", "--group", "a", "--command-property", "group.id=b"],
+            "The group ids provided in different places (directly using '--group', via '--consumer-property', or via '--consumer.config') do not match. Detected group ids: 'a', 'b'",
+        );
     }
 }
