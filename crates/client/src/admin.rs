@@ -58,10 +58,13 @@ impl Admin {
         let mut failures = 0;
         while !open.is_empty() {
             let asked: Vec<K> = open.iter().map(|i| keys[*i].clone()).collect();
-            let mut round = self.cluster.retry(what, || attempt(asked.clone())).await?;
-            for i in &open {
-                let at = round.iter().position(|(key, _)| *key == keys[*i]);
-                answers[*i].1 = at.map_or_else(left_out, |at| round.swap_remove(at).1);
+            let round = self.cluster.retry(what, || attempt(asked.clone())).await?;
+            let mut round: Vec<_> = round.into_iter().map(Some).collect();
+            for (place, i) in open.iter().enumerate() {
+                let is_it = |one: &Option<(K, _)>| one.as_ref().is_some_and(|(key, _)| *key == keys[*i]);
+                // Brokers answer in the order asked, as a rule.
+                let at = if round.get(place).is_some_and(is_it) { Some(place) } else { round.iter().position(is_it) };
+                answers[*i].1 = at.and_then(|at| round[at].take()).map_or_else(left_out, |(_, answer)| answer);
             }
             open.retain(|i| answers[*i].1.as_ref().is_err_and(may_mend));
             let Some(Err(error)) = open.first().map(|i| &answers[*i].1) else { break };

@@ -106,6 +106,8 @@ pub struct Consumer {
     locating: bool,
     locate_failures: u32,
     looking_up: HashSet<Arc<str>>,
+    /// Looked up before, so that another lookup is one more try and waits a little.
+    looked_up: HashSet<Arc<str>>,
     committing: bool,
     next_auto_commit: Instant,
     events: FuturesUnordered<BoxFuture<'static, Event>>,
@@ -140,6 +142,7 @@ impl Consumer {
             locating: false,
             locate_failures: 0,
             looking_up: HashSet::new(),
+            looked_up: HashSet::new(),
             committing: false,
             next_auto_commit: Instant::now() + config.auto_commit_interval,
             events: FuturesUnordered::new(),

@@ -76,19 +76,16 @@ impl Consumer {
         }
         let (cluster, create) = (self.cluster.clone(), self.config.allow_auto_create_topics);
         let wait = self.config.client.retry_backoff;
+        let is_first = self.looked_up.insert(topic.clone());
         self.events.push(
             async move {
-                let was_known = cluster.metadata().topics.contains_key(&*topic);
-                if was_known {
+                if !is_first {
                     tokio::time::sleep(wait).await;
                     cluster.forget_topics([&*topic]);
                 }
                 let result = match cluster.topic(&topic, create).await {
                     // Without permission to make it, the topic is waited for.
-                    Err(Error::Kafka { code: ErrorCode::UnknownTopicOrPartition, .. }) => {
-                        tokio::time::sleep(wait).await;
-                        Ok(())
-                    }
+                    Err(Error::Kafka { code: ErrorCode::UnknownTopicOrPartition, .. }) => Ok(()),
                     result => result.map(|_| ()),
                 };
                 Event::LookedUp { topic, result }
@@ -115,6 +112,7 @@ impl Consumer {
             ErrorCode::InvalidFetchSessionEpoch => self.sessions.lost(leader, true),
             code => {
                 self.sessions.lost(leader, false);
+                self.cluster.forget_topics(asked.keys().map(|partition| &*partition.topic));
                 let error = Error::kafka(code, None);
                 return if error.is_retriable() { Ok(()) } else { Err(error) };
             }
