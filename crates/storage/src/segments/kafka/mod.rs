@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
 use millstream_model::{LeaderEpoch, Offset};
 use parking_lot::Mutex;
 
@@ -33,6 +34,9 @@ use crate::lane::slot::PartitionKey;
 pub const KAFKA_DIR: &str = "kafka";
 /// Suffix, as Kafka's, of the directory of a deleted partition.
 const DELETED_SUFFIX: &str = "-delete";
+
+/// Writes or syncs that are submitted at a time: a checkpoint of many partitions must leave I/O threads to the lane.
+const OPERATIONS_TOGETHER: usize = 2;
 
 /// What the store knows of one partition's files.
 #[derive(Clone, Debug)]
@@ -87,7 +91,13 @@ impl KafkaDirectories {
     }
 
     async fn perform_all(&self, ops: Vec<DiskOp>) -> Result<(), DiskError> {
-        try_join_all(ops.into_iter().map(|op| self.disk.submit(op))).await.map(|_| ())
+        let mut answers = stream::iter(ops).map(|op| self.disk.submit(op)).buffer_unordered(OPERATIONS_TOGETHER);
+        let mut outcome = Ok(());
+        // All are awaited, also after an error: one that still runs must not meet its own repetition.
+        while let Some(answer) = answers.next().await {
+            outcome = outcome.and(answer.map(|_| ()));
+        }
+        outcome
     }
 
     async fn append_runs(&self, runs: Vec<SegmentRun>) -> Result<(), SegmentError> {
