@@ -27,7 +27,7 @@ import org.apache.kafka.common.record.internal.MemoryRecords;
 /**
  * Prints what Kafka's own code writes, for our tests to compare with: `cargo xtask golden` runs it.
  *
- * One line per message, version and content: `NAME VERSION default|full HEX`, and for the newest version
+ * One line per message, version and content: `NAME VERSION default|full|nulls HEX`, and for the newest version
  * `NAME VERSION fields TEXT`, the full message as Rust would print it (structure names left out).
  * With the argument `errors`: `CODE NAME REMEDY MESSAGE`.
  */
@@ -92,18 +92,43 @@ public class KafkaFrames {
             } catch (NullPointerException | org.apache.kafka.common.errors.UnsupportedVersionException refused) {
                 System.out.println(name + " " + version + " default refused");
             }
-            ByteBuffer bytes = ByteBuffer.allocate(1 << 16);
-            new Filler().struct(schemas[version]).writeTo(bytes);
-            bytes.flip();
-            Message full = newMessage(type);
-            full.read(new ByteBufferAccessor(bytes.duplicate()), version);
-            String written = write(full, version);
-            if (!written.equals(hex(bytes))) {
-                throw new IllegalStateException(name + " " + version + ": schema and generated code differ");
-            }
-            System.out.println(name + " " + version + " full " + written);
+            Message full = fill(type, schemas[version], version, false);
+            System.out.println(name + " " + version + " full " + write(full, version));
+            Message nulls = fill(type, schemas[version], version, true);
+            System.out.println(name + " " + version + " nulls " + write(nulls, version));
             if (version == schemas.length - 1) {
                 System.out.println(name + " " + version + " fields " + print(full));
+            }
+        }
+    }
+
+    /** A filled message, made from bytes that Kafka's schemas wrote and its generated code reads and writes alike. */
+    static Message fill(Class<?> type, Schema schema, short version, boolean nulls) throws Exception {
+        ByteBuffer bytes = ByteBuffer.allocate(1 << 16);
+        new Filler(nulls).struct(schema).writeTo(bytes);
+        bytes.flip();
+        Message message = newMessage(type);
+        message.read(new ByteBufferAccessor(bytes.duplicate()), version);
+        if (nulls) {
+            clearTagged(message, schema);
+        } else if (!write(message, version).equals(hex(bytes))) {
+            throw new IllegalStateException(type + " " + version + ": schema and generated code differ");
+        }
+        return message;
+    }
+
+    /** Sets the message's own tagged fields to null where they may be: Kafka's schemas cannot write that. */
+    static void clearTagged(Message message, Schema schema) throws Exception {
+        for (BoundField field : schema.fields()) {
+            if (field.def.type instanceof TaggedFields tagged) {
+                for (var known : tagged.fields().values()) {
+                    for (Field candidate : message.getClass().getDeclaredFields()) {
+                        if (known.type.isNullable() && snakeCase(candidate.getName()).equals(known.name)) {
+                            candidate.setAccessible(true);
+                            candidate.set(message, null);
+                        }
+                    }
+                }
             }
         }
     }
@@ -126,9 +151,14 @@ public class KafkaFrames {
         return copy.length == 0 ? "-" : HexFormat.of().formatHex(copy);
     }
 
-    /** Fills a structure with values that are all different, so that a swapped field shows. */
+    /** Fills a structure with values that are all different, so that a swapped field shows; or with null where it may. */
     static class Filler {
+        private final boolean nulls;
         private int next = 1;
+
+        Filler(boolean nulls) {
+            this.nulls = nulls;
+        }
 
         Struct struct(Schema schema) {
             Struct struct = new Struct(schema);
@@ -139,12 +169,16 @@ public class KafkaFrames {
         }
 
         Object value(Type type) {
+            if (nulls && type.isNullable()) {
+                return null;
+            }
             if (type instanceof Schema schema) {
                 return struct(schema);
             }
             if (type instanceof TaggedFields tagged) {
                 TreeMap<Integer, Object> values = new TreeMap<>();
-                tagged.fields().forEach((tag, field) -> values.put(tag, value(field.type)));
+                // Nothing is put where the value is null: see clearTagged.
+                tagged.fields().forEach((tag, field) -> values.computeIfAbsent(tag, key -> value(field.type)));
                 return values;
             }
             if (type.isArray()) {

@@ -129,8 +129,11 @@ impl Decode for ConsumerGroupMemberMetadataValue {
         decoder.tagged_fields(|tag, decoder| {
             match tag {
                 0 => {
-                    message.classic_member_metadata =
-                        if decoder.present()? { Some(ClassicMemberMetadata::decode(decoder, version)?) } else { None };
+                    message.classic_member_metadata = if decoder.unsigned_varint()? > 0 {
+                        Some(ClassicMemberMetadata::decode(decoder, version)?)
+                    } else {
+                        None
+                    };
                 }
                 _ => return Ok(false),
             }
@@ -160,7 +163,7 @@ impl Encode for ConsumerGroupMemberMetadataValue {
         encoder.unsigned_varint(u32::from(has_classic_member_metadata));
         if has_classic_member_metadata {
             encoder.tagged_field(0, |encoder| {
-                encoder.present(self.classic_member_metadata.is_some());
+                encoder.unsigned_varint(u32::from(self.classic_member_metadata.is_some()));
                 if let Some(value) = &self.classic_member_metadata {
                     value.encode(encoder, version)?;
                 }

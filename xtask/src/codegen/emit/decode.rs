@@ -83,7 +83,13 @@ fn field_value(message: &Message, field: &Field) -> Result<String> {
     if !field.is_option() {
         return Ok(format!("{}?", value(message, &field.kind, field.versions)?));
     }
-    let nullable = nullable_value(message, &field.kind, field.versions)?;
+    let nullable = match (field.tag, &field.kind) {
+        // In a tagged field Kafka marks the presence of a structure by a varint, elsewhere by a signed byte.
+        (Some(_), Type::Struct(name)) => {
+            format!("if decoder.unsigned_varint()? > 0 {{ Some({name}::decode(decoder, version)?) }} else {{ None }}")
+        }
+        _ => nullable_value(message, &field.kind, field.versions)?,
+    };
     if field.kind == Type::Records {
         return Ok(nullable);
     }

@@ -129,7 +129,7 @@ fn field_statement(message: &Message, field: &Field) -> String {
         failure("UnexpectedNull", message, field),
         statement(&field.kind, "value", true)
     );
-    choose(&field.nullable.within(field.versions), &nullable_statement(&field.kind, &value), &required)
+    choose(&field.nullable.within(field.versions), &nullable_statement(field, &value), &required)
 }
 
 /// Writes what `place` names; `borrowed` says that it is a reference already.
@@ -154,17 +154,21 @@ fn statement(kind: &Type, place: &str, borrowed: bool) -> String {
     }
 }
 
-fn nullable_statement(kind: &Type, place: &str) -> String {
-    match kind {
+fn nullable_statement(field: &Field, place: &str) -> String {
+    match &field.kind {
         Type::String => format!("encoder.nullable_string(form, {place}.as_deref())?;"),
         Type::Bytes => format!("encoder.nullable_bytes(form, {place}.as_deref());"),
         Type::Array(element) => {
             format!("encoder.nullable_array(form, {place}.as_deref(), {})?;", element_writer(element))
         }
-        other => format!(
-            "encoder.present({place}.is_some()); if let Some(value) = &{place} {{ {} }}",
-            statement(other, "value", true)
-        ),
+        other => {
+            // In a tagged field Kafka marks the presence of a structure by a varint, elsewhere by a signed byte.
+            let marker = match field.tag {
+                Some(_) => format!("encoder.unsigned_varint(u32::from({place}.is_some()));"),
+                None => format!("encoder.present({place}.is_some());"),
+            };
+            format!("{marker} if let Some(value) = &{place} {{ {} }}", statement(other, "value", true))
+        }
     }
 }
 

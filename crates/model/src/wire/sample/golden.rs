@@ -9,7 +9,7 @@ use super::Case;
 /// Recorded texts by message, version and content.
 type Recordings<'a> = HashMap<(&'a str, i16, &'a str), &'a str>;
 
-/// Kafka's defaults and its full messages are ours, in every version; in the newest, also by the names of the fields.
+/// Kafka's defaults, its full messages and those with nulls are ours, in every version; in the newest, also by the names of the fields.
 /// `differing` names exactly the messages whose class in Kafka has fields that no version of ours carries.
 ///
 /// # Panics
@@ -40,10 +40,12 @@ fn recorded<'a>(case: &Case, version: i16, content: &'static str, recordings: &R
 fn check_version(case: &Case, version: i16, recordings: &Recordings<'_>) {
     let default = (case.write_default)(version).map_or_else(|_| "refused".to_owned(), |bytes| hex(&bytes));
     assert_eq!(default, recorded(case, version, "default", recordings), "{} version {version}", case.name);
-    let full = recorded(case, version, "full", recordings);
-    let written = (case.read)(from_hex(full), version)
-        .unwrap_or_else(|error| panic!("{} version {version}: {error}: {full}", case.name));
-    assert_eq!(hex(&written.bytes), full, "{} version {version}: {}", case.name, written.debug);
+    for content in ["full", "nulls"] {
+        let bytes = recorded(case, version, content, recordings);
+        let written = (case.read)(from_hex(bytes), version)
+            .unwrap_or_else(|error| panic!("{} version {version}: {error}: {bytes}", case.name));
+        assert_eq!(hex(&written.bytes), bytes, "{} version {version}: {}", case.name, written.debug);
+    }
 }
 
 fn has_kafkas_fields(case: &Case, recordings: &Recordings<'_>) -> bool {

@@ -112,7 +112,10 @@ impl Sampler<'_> {
             Kind::String if null => encoder.nullable_string(form, None)?,
             Kind::Bytes | Kind::Records | Kind::Array(_) if null => encoder.array_length(form, None),
             Kind::Struct(index) if nullable => {
-                encoder.present(!null);
+                match field.tag {
+                    Some(_) => encoder.unsigned_varint(u32::from(!null)),
+                    None => encoder.present(!null),
+                }
                 if !null {
                     self.structure(index, encoder)?;
                 }
