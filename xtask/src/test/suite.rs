@@ -33,7 +33,13 @@ enum Brought {
     Python(&'static str),
 }
 
-pub(super) static SUITES: [Suite; 5] = [
+pub(super) static SUITES: [Suite; 6] = [
+    Suite {
+        name: "rust-client",
+        needs: &["bash", "cargo"],
+        brought: Brought::Nothing,
+        program: &["bash", "rust.bash"],
+    },
     Suite { name: "kcat", needs: &["bash", "kcat"], brought: Brought::Nothing, program: &["bash", "kcat.bash"] },
     Suite {
         name: "kafka-tools",
