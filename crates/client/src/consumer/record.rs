@@ -106,7 +106,8 @@ impl FetchedPartition {
         };
         let header = *batch.header();
         self.after_decoded = self.after_decoded.max(header.next_offset().0);
-        if header.last_offset().0 < self.position {
+        // Compaction leaves a batch without records where its last sequence must be remembered.
+        if header.last_offset().0 < self.position || header.records_count == 0 {
             return Ok(true);
         }
         if !self.counts(&batch, &header)? {

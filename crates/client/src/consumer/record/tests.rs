@@ -67,6 +67,18 @@ fn aborted_transactions_and_markers_are_left_out_and_passed() {
 }
 
 #[test]
+fn a_batch_that_compaction_emptied_is_passed() {
+    let header = *Batch::parse(batch(1, &["x", "y"], Some(7))).unwrap().0.header();
+    let mut empty = BatchHeader { batch_length: 49, records_count: 0, ..header }.encode();
+    let crc = millstream_model::crc32c(&empty[21..]);
+    empty[17..21].copy_from_slice(&crc.to_be_bytes());
+    let log = [batch(0, &["a"], None), Bytes::copy_from_slice(&empty), batch(3, &["b"], None)];
+    let mut fetched = fetched(0, &log, &[]);
+    assert_eq!(values(&mut fetched, 9), ["0:a", "3:b"]);
+    assert_eq!(fetched.position, 4);
+}
+
+#[test]
 fn a_batch_that_is_cut_off_ends_the_fetch_without_an_error() {
     let whole = batch(0, &["a"], None);
     let cut = batch(1, &["b"], None).slice(..70);
