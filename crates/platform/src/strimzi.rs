@@ -40,3 +40,44 @@ pub(crate) fn version_of(kind: &Kind, version: &str) -> Value {
 pub(crate) fn open_api_schema(kind: &Kind, version: &str) -> Value {
     version_of(kind, version).pointer_mut("/schema/openAPIV3Schema").map(Value::take).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_kinds_agrees_with_the_definitions() {
+        for definition in DEFINITIONS {
+            let (value, kind) = (definition.to_value(), definition.kind);
+            assert_eq!(text(&value, "/spec/names/kind"), kind.kind);
+            assert_eq!(text(&value, "/spec/names/plural"), kind.plural);
+            assert_eq!(text(&value, "/spec/names/singular"), kind.singular);
+            let short: Vec<&str> = list(&value, "/spec/names/shortNames").iter().filter_map(Value::as_str).collect();
+            assert_eq!(short, kind.short_names);
+            let versions: Vec<&str> =
+                list(&value, "/spec/versions").iter().map(|version| text(version, "/name")).collect();
+            assert_eq!(versions, kind.versions);
+        }
+    }
+
+    #[test]
+    fn the_definitions_are_strimzis_own() {
+        let originals = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/strimzi");
+        if !originals.exists() {
+            eprintln!("SKIPPED: no definitions of Strimzi beside the project");
+            return;
+        }
+        let files = ["040-Crd-kafka", "043-Crd-kafkatopic", "044-Crd-kafkauser", "045-Crd-kafkanodepool"];
+        for (definition, file) in DEFINITIONS.iter().zip(files) {
+            for (release, version) in [("1.2.0", "v1"), ("0.51.0", "v1beta2")] {
+                let yaml = std::fs::read_to_string(originals.join(release).join(format!("{file}.yaml"))).unwrap();
+                let original: Value = serde_saphyr::from_str(&yaml).unwrap();
+                let original = list(&original, "/spec/versions").iter().find(|entry| text(entry, "/name") == version);
+                let schema = original.and_then(|entry| entry.pointer("/schema")).unwrap();
+                assert_eq!(version_of(definition.kind, version)["schema"], *schema, "{file} {version}");
+            }
+        }
+    }
+}
