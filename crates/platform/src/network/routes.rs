@@ -59,7 +59,7 @@ impl Routes {
 
     /// Serves until `shutdown`.
     pub(crate) async fn serve(self, shutdown: CancellationToken) {
-        let connections = TaskTracker::new();
+        let (connections, upstream) = (TaskTracker::new(), TaskTracker::new());
         loop {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -74,11 +74,11 @@ impl Routes {
                 tracing::warn!(limit = CONNECTIONS_MAX, "too many connections to Routes: one is refused");
                 continue;
             }
-            let (store, shutdown) = (self.store.clone(), shutdown.clone());
+            let (shutdown, place) = (shutdown.clone(), Place { store: self.store.clone(), upstream: upstream.clone() });
             connections.spawn(async move {
                 let answer = service_fn(move |request| {
-                    let store = store.clone();
-                    async move { Ok::<_, Infallible>(answer(&store, request, peer).await) }
+                    let place = place.clone();
+                    async move { Ok::<_, Infallible>(answer(&place, request, peer).await) }
                 });
                 let mut builder = hyper::server::conn::http1::Builder::new();
                 builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
@@ -90,14 +90,23 @@ impl Routes {
         }
         connections.close();
         connections.wait().await;
+        upstream.close();
+        upstream.wait().await;
     }
 }
 
-async fn answer(store: &Store, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+/// What answering needs: where backends are found, and who waits for the connections to them.
+#[derive(Clone, Debug)]
+struct Place {
+    store: Store,
+    upstream: TaskTracker,
+}
+
+async fn answer(place: &Place, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
     let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = named.or_else(|| request.uri().host()).unwrap_or_default();
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host).to_ascii_lowercase();
-    let Some(route) = find(store, &host, request.uri().path()) else {
+    let Some(route) = find(&place.store, &host, request.uri().path()) else {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("no Route has the host {host} and this path"));
     };
     let choice = match route.pointer("/spec/port/targetPort") {
@@ -105,12 +114,12 @@ async fn answer(store: &Store, request: Request<Incoming>, peer: SocketAddr) -> 
         None => PortChoice::Any,
     };
     let service = text(&route, "/spec/to/name");
-    let found = backends(store, object::namespace(&route), service, &choice);
+    let found = backends(&place.store, object::namespace(&route), service, &choice);
     let Some(stream) = connect(&found).await else {
         let why = format!("the Service {service} of the Route {} has no ready pod", object::name(&route));
         return refusal(StatusCode::SERVICE_UNAVAILABLE, &why);
     };
-    match forward(stream, request, &host, peer).await {
+    match forward(stream, request, &host, peer, &place.upstream).await {
         Ok(response) => response,
         Err(error) => refusal(StatusCode::BAD_GATEWAY, &format!("the Service {service} did not answer: {error}")),
     }
@@ -136,10 +145,11 @@ async fn forward(
     mut request: Request<Incoming>,
     host: &str,
     peer: SocketAddr,
+    upstream: &TaskTracker,
 ) -> Result<Response<Body>, hyper::Error> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // Ends by itself when the answer's body has been read or dropped.
-    tokio::spawn(connection);
+    // Ends by itself when the answer's body has been read, or dropped with the client's connection.
+    upstream.spawn(connection);
     let headers = request.headers_mut();
     HOP_BY_HOP.iter().for_each(|name| drop(headers.remove(name)));
     for (name, value) in
