@@ -34,6 +34,7 @@ pub(crate) async fn watch(
     shutdown: &CancellationToken,
 ) -> Result<(), ServiceError> {
     let mut admin: Option<Admin> = None;
+    let mut was_up: Option<bool> = None;
     loop {
         let answered = async {
             if admin.is_none() {
@@ -43,7 +44,10 @@ pub(crate) async fn watch(
             Ok::<_, ServiceError>(admin.describe_cluster().await.map(|_| ()))
         };
         let Some(answered) = shutdown.run_until_cancelled(answered).await.transpose()? else { return Ok(()) };
-        note(connectivity, &answered, kafka, log);
+        connectivity.set(answered.is_ok());
+        if was_up.replace(answered.is_ok()) != Some(answered.is_ok()) {
+            note(&answered, kafka, log);
+        }
         if answered.is_err() {
             // The name may stand for another address by the next time.
             admin = None;
@@ -61,13 +65,10 @@ async fn watch_config(kafka: &KafkaSettings, hosts: &Hosts) -> ClientConfig {
         .with("default.api.timeout.ms", TIMEOUT_MS)
 }
 
-/// Says in the log when the broker comes and goes, not at each try.
-fn note(connectivity: &Connectivity, answered: &Result<(), Error>, kafka: &KafkaSettings, log: &ServiceLog) {
-    let was_up = connectivity.is_up();
-    connectivity.set(answered.is_ok());
+/// Says in the log that the broker has come or gone.
+fn note(answered: &Result<(), Error>, kafka: &KafkaSettings, log: &ServiceLog) {
     match answered {
-        Ok(()) if !was_up => log.info(SPEAKER, format_args!("Connected to Kafka at {}", kafka.servers)),
-        Err(reason) if was_up => log.warn(SPEAKER, format_args!("Kafka at {} is away: {reason}", kafka.servers)),
-        _ => {}
+        Ok(()) => log.info(SPEAKER, format_args!("Connected to Kafka at {}", kafka.servers)),
+        Err(error) => log.warn(SPEAKER, format_args!("Kafka at {} is away: {error}", kafka.servers)),
     }
 }

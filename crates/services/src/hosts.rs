@@ -3,10 +3,12 @@
 //! `MILLSTREAM_HOSTS` names the file; its lines are those of /etc/hosts. It is read again for each lookup, because a
 //! service may get its address after the pod has started. A name that it does not know is left to the system.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 
-/// The largest hosts file that is read.
-const HOSTS_BYTES_MAX: usize = 1024 * 1024;
+/// As much of a hosts file as is read.
+const HOSTS_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Where names are looked up before the system is asked.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +24,11 @@ impl Hosts {
     /// `host`, or the address that the file gives for it.
     pub(crate) async fn resolve(&self, host: &str) -> String {
         let Some(file) = self.file.clone() else { return host.to_owned() };
-        let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(file)).await;
-        let text = text.ok().and_then(Result::ok).filter(|text| text.len() <= HOSTS_BYTES_MAX).unwrap_or_default();
+        let read = move || {
+            let mut text = String::new();
+            File::open(file)?.take(HOSTS_BYTES_MAX).read_to_string(&mut text).map(|_| text)
+        };
+        let text = tokio::task::spawn_blocking(read).await.ok().and_then(Result::ok).unwrap_or_default();
         lookup(&text, host).unwrap_or(host).to_owned()
     }
 

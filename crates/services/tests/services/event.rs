@@ -34,6 +34,7 @@ async fn without_a_broker_a_service_is_live_but_not_ready_and_serves_and_stops()
         assert_eq!(get(service.address, "/health").await.0, 503);
         assert_eq!(get(service.address, "/health/live").await.0, 200);
         assert_eq!(get(service.address, "/metrics").await.0, 200);
+        service.log.wait_for(|log| log.contains(&format!("Kafka at {servers} is away: ")).then_some(())).await;
         service.stop().await;
     }
 }

@@ -218,3 +218,36 @@ fn only_a_stable_group_is_described_with_its_assignments() {
     assert_eq!(group.members[0].assignment, joined[0].member_id.as_str().as_bytes());
     assert_eq!(group.members[0].client_host, "/127.0.0.1");
 }
+
+proptest::proptest! {
+    /// What a disk hands back may be anything: it is refused or followed, and a group that came of it lives on.
+    #[test]
+    fn damaged_records_are_refused_or_followed_but_never_break_the_shard(
+        line in 0_usize..18,
+        damage in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), proptest::prelude::any::<u8>()), 1..6),
+        cut in proptest::prelude::any::<proptest::sample::Index>(),
+        in_key in proptest::prelude::any::<bool>(),
+    ) {
+        let (_, key, value) = golden().swap_remove(line);
+        let mut record = if in_key { key.to_vec() } else { value.clone().unwrap_or_default().to_vec() };
+        for (place, byte) in damage {
+            if !record.is_empty() {
+                let place = place.index(record.len());
+                record[place] = byte;
+            }
+        }
+        record.truncate(cut.index(record.len() * 3 + 1));
+        let record = Bytes::from(record);
+        let mut bench = Bench::new();
+        let (key, value) = if in_key { (record, value) } else { (key, Some(record)) };
+        let _ = bench.shard.replay(&key, value.as_ref(), bench.now);
+        let effects = bench.shard.loaded(bench.now);
+        bench.carry_out(effects);
+        for entry in bench.shard.groups.values() {
+            entry.group.assert_invariants();
+        }
+        let joining = bench.join(join_request(""));
+        bench.pass(120_000);
+        proptest::prop_assert!(!bench.is_waiting(joining));
+    }
+}
