@@ -46,7 +46,7 @@ expect_match "kafka-topics refuses more replicas than brokers" 1 "^Error while e
 expect "kafka-topics lists" 0 "$tk
 $t1" kafka topics "${at[@]}" --list --topic 'tools-.*'
 expect "kafka-topics describes partitions" 0 "\
-Topic: $t1	TopicId: ID	PartitionCount: 3	ReplicationFactor: 1	Configs: min.insync.replicas=1,segment.bytes=1073741824
+Topic: $t1	TopicId: ID	PartitionCount: 3	ReplicationFactor: 1	Configs: segment.bytes=1073741824
 	Topic: $t1	Partition: 0	Leader: 1	Replicas: 1	Isr: 1	Elr: 	LastKnownElr:
 	Topic: $t1	Partition: 1	Leader: 1	Replicas: 1	Isr: 1	Elr: 	LastKnownElr:
 	Topic: $t1	Partition: 2	Leader: 1	Replicas: 1	Isr: 1	Elr: 	LastKnownElr:" kafka topics "${at[@]}" --describe --topic $t1
@@ -120,8 +120,8 @@ expect_match "kafka-consumer-perf-test reads" 0 ", 2003, " kafka consumer-perf-t
 expect_match "kafka-verifiable-producer sends" 0 '"sent":50,' kafka verifiable-producer "${at[@]}" --topic tools-verified --max-messages 50
 expect_match "kafka-verifiable-consumer reads" 0 '"name":"shutdown_complete"' \
   kafka verifiable-consumer "${at[@]}" --topic tools-verified --group-id tools-verified --reset-policy earliest --max-messages 50
-printf '{"partitions":[{"topic":"%s","partition":0,"offset":1}],"version":1}' $tk >"$WORK/delete.json"
-expect_match "kafka-delete-records moves the log start" 0 "^partition: $tk-0	low_watermark: 1$" \
+printf '{"partitions":[{"topic":"%s","partition":0,"offset":1}],"version":1}' tools-verified >"$WORK/delete.json"
+expect_match "kafka-delete-records moves the log start" 0 "^partition: tools-verified-0	low_watermark: 1$" \
   kafka delete-records "${at[@]}" --offset-json-file "$WORK/delete.json"
 expect_match "kafka-log-dirs sees the sizes" 0 "\"partition\":\"$tk-0\"" kafka log-dirs "${at[@]}" --describe --topic-list $tk
 expect "kafka-topics deletes" 0 "" kafka topics "${at[@]}" --delete --topic "$t1|$tk|tools-verified"

@@ -68,7 +68,10 @@ impl Reading {
         let config = admin::config(&self.asked.client);
         let mut consumer = Consumer::new(&config).map_err(told)?;
         let end = match self.begin(&mut consumer) {
-            Ok(()) => self.read(&mut consumer, &config, streams).await,
+            Ok(()) => {
+                self.ask_for_topic(&mut consumer).await;
+                self.read(&mut consumer, &config, streams).await
+            }
             Err(error) => End::Failed(told(error)),
         };
         streams.out.flush()?;
@@ -80,6 +83,14 @@ impl Reading {
                 writeln!(streams.err, "ERROR Error processing message, terminating consumer process: {message}")?;
                 Ok(())
             }
+        }
+    }
+
+    /// Java's consumer asks for its topic before it joins its group, and a broker that creates topics on demand makes
+    /// it then, however soon reading ends. What goes wrong here comes again when records are waited for.
+    async fn ask_for_topic(&self, consumer: &mut Consumer) {
+        if let Source::Topic(topic) = &self.asked.source {
+            let _ = tokio::time::timeout(POLL, consumer.partitions_for(topic)).await;
         }
     }
 
