@@ -124,12 +124,13 @@ async fn get(address: SocketAddr, path: &str, headers: &[(String, String)]) -> R
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     // Both run here, so that the connection goes when the timeout drops this future.
     let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        response = sender.send_request(request) => {
-            response.map(|response| response.status().as_u16()).map_err(|error| error.to_string())
-        }
-        _ = &mut connection => Err("the connection was closed without an answer".to_owned()),
-    }
+    let mut answer = std::pin::pin!(sender.send_request(request));
+    let response = tokio::select! {
+        response = &mut answer => response,
+        // A connection that was closed may have brought the answer with its last bytes.
+        _ = &mut connection => answer.await,
+    };
+    response.map(|response| response.status().as_u16()).map_err(|error| error.to_string())
 }
 
 fn reason(error: &io::Error) -> String {
@@ -186,6 +187,26 @@ mod tests {
         let mut streak = Streak::default();
         let results = [false, true, false, false, false, true, true].map(|result| streak.count(result, &probe));
         assert_eq!(results, [None, None, None, Some(false), Some(false), None, Some(true)]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_with_the_end_of_the_connection_counts() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        for (status, expected) in
+            [("200 OK", Ok(())), ("503 No", Err("HTTP probe failed with statuscode: 503".to_owned()))]
+        {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let server = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 1024]).await.unwrap();
+                let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            });
+            let check = Check::Http { address, path: "/health".to_owned(), headers: Vec::new() };
+            assert_eq!(over_network(&check).await, expected);
+            server.await.unwrap();
+        }
     }
 
     #[tokio::test]
