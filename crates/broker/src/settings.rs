@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use millstream_coordinator::GroupSettings;
 use millstream_metadata::configs::{ConfigValue, Layers, StaticConfig, StaticConfigError, broker};
-use millstream_model::BrokerId;
 
 use crate::listeners::{ListenerError, ListenerSpec, listeners_of};
 use crate::server::ConnectionLimits;
@@ -177,9 +176,6 @@ impl Reader<'_> {
         self.0.get(name).map(str::to_owned)
     }
 }
-
-/// The id that the first node has when no config and no data directory says.
-pub(crate) const FIRST_NODE: BrokerId = BrokerId(0);
 
 /// Where a broker listens when nothing says otherwise: this machine only.
 pub(crate) const LOOPBACK: [IpAddr; 2] =

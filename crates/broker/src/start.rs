@@ -83,15 +83,13 @@ pub struct RunningBroker {
 /// Starts a broker. It serves requests when this returns. Needs a tokio runtime, which must live as long as it.
 pub async fn start(mut options: BrokerOptions) -> Result<RunningBroker, StartError> {
     let settings = Settings::read(&mut options)?;
-    let first = first_node(&options.config);
-    let nodes = options.nodes.max(1);
-    let listeners = bind_all(&settings.listeners, first, nodes)?;
+    let mut listeners = bind_all(&settings.listeners, options.nodes.max(1))?;
     let addresses = listeners.iter().map(|listener| listener.address).collect();
     let http = match options.http {
         Some(address) => Some(bind_http(address).await?),
         None => None,
     };
-    let (broker, stop) = open(&options, settings, &listeners).await?;
+    let (broker, stop) = open(&options, settings, &mut listeners).await?;
     let workers = Arc::new(Workers::start(&broker, worker_count(), &stop)?);
     let accept = |listener: BoundListener| {
         let (workers, count) = (Arc::clone(&workers), Arc::clone(&broker.connections));
@@ -104,39 +102,28 @@ pub async fn start(mut options: BrokerOptions) -> Result<RunningBroker, StartErr
     Ok(RunningBroker { broker, workers, acceptors, http, stop, addresses })
 }
 
-/// `node.id`, or what stands for it.
-fn first_node(config: &StaticConfig) -> BrokerId {
-    let id = config.get("node.id").or_else(|| config.get("broker.id")).and_then(|id| id.trim().parse().ok());
-    id.filter(|&id: &i32| id >= 0).map_or(crate::settings::FIRST_NODE, BrokerId)
-}
-
 /// Binds every listener of every node.
-fn bind_all(specs: &[ListenerSpec], first: BrokerId, nodes: u32) -> Result<Vec<BoundListener>, StartError> {
+fn bind_all(specs: &[ListenerSpec], nodes: u32) -> Result<Vec<BoundListener>, StartError> {
     let mut bound = Vec::new();
     for node in 0..nodes {
         for spec in specs {
             if node == 0 && spec.is_beyond_loopback() {
                 warn!(listener = %spec.name, "anybody who reaches this listener may read and write everything: it has no authentication");
             }
-            bind_listener(spec, BrokerId(first.0 + node as i32), node as u16, &mut bound)?;
+            bind_listener(spec, node as u16, &mut bound)?;
         }
     }
     Ok(bound)
 }
 
 /// Binds a listener's addresses on the same port. The first must be had; a machine without IPv6 lacks the second.
-fn bind_listener(
-    spec: &ListenerSpec,
-    node: BrokerId,
-    port_offset: u16,
-    bound: &mut Vec<BoundListener>,
-) -> Result<(), StartError> {
+fn bind_listener(spec: &ListenerSpec, node: u16, bound: &mut Vec<BoundListener>) -> Result<(), StartError> {
     let mut port = spec.addresses[0].port();
     if port != 0 {
-        port = port.saturating_add(port_offset);
+        port = port.saturating_add(node);
     }
     for (index, address) in spec.addresses.iter().enumerate() {
-        match bind(node, &spec.name, SocketAddr::new(address.ip(), port)) {
+        match bind(BrokerId(i32::from(node)), &spec.name, SocketAddr::new(address.ip(), port)) {
             Ok(listener) => {
                 port = listener.address.port();
                 bound.push(listener);
@@ -162,10 +149,13 @@ fn worker_count() -> usize {
 async fn open(
     options: &BrokerOptions,
     settings: Settings,
-    listeners: &[BoundListener],
+    listeners: &mut [BoundListener],
 ) -> Result<(Arc<Broker>, CancellationToken), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let catalog = Arc::new(open_catalog(options, &settings.data_dir).await?);
+    // Listeners are bound before the catalog says which numbers its nodes have.
+    let first = catalog.image().brokers().first().copied().unwrap_or_default();
+    listeners.iter_mut().for_each(|listener| listener.node.0 += first.0);
     let nodes = nodes_of(&settings, listeners);
     let stop = CancellationToken::new();
     let log_config = |topic: &Topic| TopicSettings::of(topic, &catalog.image()).log;
@@ -244,7 +234,7 @@ async fn open_storage(
         })
     });
     let partitions = partitions.collect();
-    let node = image.brokers().first().copied().unwrap_or(crate::settings::FIRST_NODE);
+    let node = image.brokers().first().copied().unwrap_or_default();
     let disk = Arc::new(FileDisk::open(data_dir, DISK_THREADS)?);
     let options = StorageOptions::new(image.cluster_id().to_owned(), node, Uuid::new_v4());
     let (storage, report) = Storage::open(options, disk, Arc::clone(clock), partitions).await?;

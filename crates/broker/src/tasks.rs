@@ -4,6 +4,7 @@
 use std::future::Future;
 
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +33,17 @@ impl Tasks {
             }
         };
         self.tracker.spawn_on(until_stop, &self.runtime);
+    }
+
+    /// Runs `work` to its end even if nobody waits for it any more, and answers its result; `None` when the broker stops
+    /// first.
+    pub(crate) async fn complete<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (sender, receiver) = oneshot::channel();
+        self.spawn(async move {
+            // Whoever asked may have gone.
+            let _ = sender.send(work.await);
+        });
+        receiver.await.ok()
     }
 
     /// Waits until all have ended; the stop token must have been cancelled.

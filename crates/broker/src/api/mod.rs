@@ -40,6 +40,8 @@ pub(crate) enum RequestError {
     Malformed { api: ApiKey, version: i16, source: DecodeError },
     #[error("the answer to {api:?} version {version} cannot be written: {source}")]
     Unwritable { api: ApiKey, version: i16, source: EncodeError },
+    #[error("the broker is stopping")]
+    Stopping,
     #[error("a Produce with acks=0 failed, and closing the connection is the only way to say so")]
     UnansweredProduceFailed,
 }
@@ -127,6 +129,19 @@ pub(crate) fn overlaps(frame: &[u8]) -> bool {
     frame.first_chunk().is_some_and(|key| i16::from_be_bytes(*key) == ApiKey::Produce.code())
 }
 
+/// Whether a request changes the catalog: it is carried out to the end even if its peer goes away meanwhile, because
+/// what follows from a change (logs deleted, configs applied) must follow.
+fn changes_catalog(api: ApiKey) -> bool {
+    matches!(
+        api,
+        ApiKey::CreateTopics
+            | ApiKey::DeleteTopics
+            | ApiKey::CreatePartitions
+            | ApiKey::AlterConfigs
+            | ApiKey::IncrementalAlterConfigs
+    )
+}
+
 /// Begins one request: what must happen in order happens before this returns.
 pub(crate) fn begin(broker: &Arc<Broker>, peer: &Arc<Peer>, frame: Bytes) -> Result<Begun, RequestError> {
     let bytes = frame.len();
@@ -145,6 +160,10 @@ pub(crate) fn begin(broker: &Arc<Broker>, peer: &Arc<Peer>, frame: Bytes) -> Res
     let answer = if api == ApiKey::Produce {
         let request = decode(&call, body)?;
         produce::begin(Arc::clone(broker), call, request)
+    } else if changes_catalog(api) {
+        let tasks = broker.tasks().clone();
+        let work = serve(Arc::clone(broker), call, body);
+        async move { tasks.complete(work).await.unwrap_or(Err(RequestError::Stopping)) }.boxed()
     } else {
         serve(Arc::clone(broker), call, body).boxed()
     };

@@ -57,6 +57,7 @@ impl Closed {
     /// Whether the peer broke the protocol, which is worth a line in the log.
     pub(super) fn is_violation(&self) -> bool {
         match self {
+            Self::Request(RequestError::Stopping) => false,
             Self::Frame(_) | Self::Request(_) | Self::Stalled => true,
             Self::ByPeer | Self::Stopping | Self::Idle | Self::Io(_) => false,
         }

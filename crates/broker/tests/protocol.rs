@@ -1,0 +1,153 @@
+//! What a peer sees of the protocol: versions, order, and what becomes of bytes that are no request.
+
+mod server;
+
+use millstream_protocol::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use millstream_protocol::metadata::MetadataRequest;
+use millstream_protocol::produce::ProduceRequest;
+use millstream_protocol::{ApiKey, Decode, Decoder, Encode, ErrorCode, Request, ResponseHeader};
+use server::{Peer, Server};
+
+fn api_versions(peer: &mut Peer) -> ApiVersionsResponse {
+    peer.ask(&ApiVersionsRequest::default(), 0).unwrap()
+}
+
+#[test]
+fn exactly_the_advertised_apis_are_advertised_as_kafka_does() {
+    let server = Server::start(&[]);
+    for api in api_versions(&mut server.peer()).api_keys {
+        let key = ApiKey::from_code(api.api_key).unwrap();
+        let known = key.versions().unwrap();
+        let lowest = if key == ApiKey::Produce { 0 } else { *known.start() };
+        assert_eq!((api.min_version, api.max_version), (lowest, *known.end()), "{key:?}");
+    }
+}
+
+#[test]
+fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
+    let server = Server::start(&[]);
+    let mut peer = server.peer();
+    peer.send_bytes(&[0, 0, 0, 10, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff]);
+    let mut decoder = Decoder::new(peer.receive_bytes().unwrap());
+    let header = ResponseHeader::decode(&mut decoder, ApiKey::ApiVersions, 0).unwrap();
+    let response = ApiVersionsResponse::decode(&mut decoder, 0).unwrap();
+    assert_eq!(header.correlation_id, 7);
+    assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
+    assert!(response.api_keys.iter().any(|api| api.api_key == ApiKey::ApiVersions.code()));
+}
+
+#[test]
+fn produce_before_version_3_closes_the_connection() {
+    let server = Server::start(&[]);
+    for version in 0..3 {
+        let mut peer = server.peer();
+        peer.send_bytes(&[0, 0, 0, 16, 0, 0, 0, version, 0, 0, 0, 7, 0xff, 0xff, 0, 1, 0, 0, 0, 0]);
+        assert!(peer.is_closed(), "version {version}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_request_close_their_connection_and_no_other() {
+    let server = Server::start(&[]);
+    let mut bystander = server.peer();
+    let hostile: [&[u8]; 7] = [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        &[0xff, 0xff, 0xff, 0xff],
+        &[0x7f, 0xff, 0xff, 0xff],
+        &[0, 0, 0, 0],
+        &[0, 0, 0, 2, 0, 3],
+        // An API key that Kafka has not given out.
+        &[0, 0, 0, 10, 0x7f, 0xff, 0, 0, 0, 0, 0, 7, 0xff, 0xff],
+        // Metadata version 1 with two thousand million topics.
+        &[0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 7, 0xff, 0xff, 0x77, 0x35, 0x94, 0x00],
+    ];
+    for bytes in hostile {
+        let mut peer = server.peer();
+        peer.send_bytes(bytes);
+        assert!(peer.is_closed(), "{bytes:?}");
+    }
+    assert!(bystander.ask(&MetadataRequest::default(), 1).is_some());
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let server = Server::start(&[]);
+    let mut peer = server.peer();
+    for _ in 0..50 {
+        peer.send(&ApiVersionsRequest::default(), 0);
+        peer.send(&MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() }, 1);
+    }
+    for _ in 0..50 {
+        assert!(peer.receive::<ApiVersionsRequest>(0).is_some());
+        let metadata = peer.receive::<MetadataRequest>(1).unwrap();
+        assert_eq!(metadata.brokers.len(), 1);
+    }
+}
+
+#[test]
+fn a_frame_in_pieces_is_a_request() {
+    let server = Server::start(&[]);
+    let mut peer = server.peer();
+    for byte in [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff] {
+        peer.send_bytes(&[byte]);
+    }
+    assert!(peer.receive::<ApiVersionsRequest>(0).is_some());
+}
+
+/// Asks one API in each of its versions; answers its key.
+fn ask_every_version<R>(server: &Server, request: &R) -> i16
+where
+    R: Request + Encode,
+    R::Response: Decode,
+{
+    for version in R::VERSIONS {
+        let mut peer = server.peer();
+        assert!(peer.ask(request, version).is_some(), "{:?} version {version} closed the connection", R::API_KEY);
+    }
+    R::API_KEY.code()
+}
+
+#[test]
+fn every_advertised_version_is_answered() {
+    let server = Server::start(&[]);
+    // With acks=0, which is the default, there is no answer.
+    let produce = ProduceRequest { acks: 1, ..ProduceRequest::default() };
+    let mut asked = vec![ask_every_version(&server, &produce)];
+    macro_rules! ask {
+        ($($module:ident :: $request:ident),* $(,)?) => {
+            [$(ask_every_version(&server, &millstream_protocol::$module::$request::default())),*]
+        };
+    }
+    asked.extend(ask![
+        fetch::FetchRequest,
+        list_offsets::ListOffsetsRequest,
+        metadata::MetadataRequest,
+        offset_commit::OffsetCommitRequest,
+        offset_fetch::OffsetFetchRequest,
+        find_coordinator::FindCoordinatorRequest,
+        join_group::JoinGroupRequest,
+        heartbeat::HeartbeatRequest,
+        leave_group::LeaveGroupRequest,
+        sync_group::SyncGroupRequest,
+        describe_groups::DescribeGroupsRequest,
+        list_groups::ListGroupsRequest,
+        api_versions::ApiVersionsRequest,
+        create_topics::CreateTopicsRequest,
+        delete_topics::DeleteTopicsRequest,
+        delete_records::DeleteRecordsRequest,
+        init_producer_id::InitProducerIdRequest,
+        offset_for_leader_epoch::OffsetForLeaderEpochRequest,
+        describe_configs::DescribeConfigsRequest,
+        alter_configs::AlterConfigsRequest,
+        describe_log_dirs::DescribeLogDirsRequest,
+        create_partitions::CreatePartitionsRequest,
+        delete_groups::DeleteGroupsRequest,
+        incremental_alter_configs::IncrementalAlterConfigsRequest,
+        list_partition_reassignments::ListPartitionReassignmentsRequest,
+        offset_delete::OffsetDeleteRequest,
+        describe_cluster::DescribeClusterRequest,
+        describe_topic_partitions::DescribeTopicPartitionsRequest,
+    ]);
+    let advertised: Vec<i16> = api_versions(&mut server.peer()).api_keys.iter().map(|api| api.api_key).collect();
+    assert_eq!(advertised, asked, "this test must ask every API that is advertised");
+}

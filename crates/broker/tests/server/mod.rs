@@ -1,0 +1,137 @@
+//! A broker on a free port over a temporary directory, and a peer that speaks to it frame by frame.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_broker::{BrokerOptions, Origin, RunningBroker, StaticConfig, start};
+use millstream_protocol::{Decode, Decoder, Encode, Request, ResponseHeader, frame_request};
+use tempfile::TempDir;
+
+/// Long enough for a busy machine; what waits for it has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running broker with its data.
+pub struct Server {
+    pub runtime: tokio::runtime::Runtime,
+    running: Option<RunningBroker>,
+    directory: TempDir,
+}
+
+impl Server {
+    pub fn start(configs: &[(&str, &str)]) -> Self {
+        Self::start_in(TempDir::new().unwrap(), configs)
+    }
+
+    pub fn start_in(directory: TempDir, configs: &[(&str, &str)]) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let running = runtime.block_on(start(options(directory.path(), configs))).unwrap();
+        Self { runtime, running: Some(running), directory }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.running.as_ref().expect("the server runs until it is stopped").addresses()[0]
+    }
+
+    pub fn peer(&self) -> Peer {
+        Peer::connect(self.address())
+    }
+
+    /// Stops the broker; its data remains.
+    pub fn stop(mut self) -> TempDir {
+        let running = self.running.take().expect("the server is stopped once");
+        self.runtime.block_on(running.stop()).unwrap();
+        self.directory
+    }
+}
+
+pub fn options(directory: &Path, configs: &[(&str, &str)]) -> BrokerOptions {
+    let mut config = StaticConfig::default();
+    config.set("listeners", "PLAINTEXT://127.0.0.1:0", Origin::Option("--listen"));
+    config.set("group.initial.rebalance.delay.ms", "0", Origin::Option("--set"));
+    for (name, value) in configs {
+        config.set(*name, *value, Origin::Option("--set"));
+    }
+    let data_dir = directory.to_owned();
+    BrokerOptions { config, data_dir: Some(data_dir.clone()), data_dir_default: data_dir, nodes: 1, http: None }
+}
+
+/// One connection.
+pub struct Peer {
+    stream: TcpStream,
+    next_correlation_id: i32,
+}
+
+impl Peer {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, next_correlation_id: 1 }
+    }
+
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        // The broker may have closed the connection already; what is read then says so.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Sends a request without waiting for its answer.
+    pub fn send<R: Request + Encode>(&mut self, request: &R, version: i16) {
+        let frame = frame_request(request, version, self.next_correlation_id, Some("test")).unwrap();
+        self.next_correlation_id += 1;
+        self.send_bytes(&frame.into_contiguous());
+    }
+
+    /// The next frame, without its length; `None` when the broker has closed the connection.
+    pub fn receive_bytes(&mut self) -> Option<Bytes> {
+        let mut length = [0; 4];
+        match self.stream.read_exact(&mut length) {
+            Ok(()) => {}
+            Err(error) if is_closed(&error) => return None,
+            Err(error) => panic!("no answer within {PATIENCE:?}: {error}"),
+        }
+        let mut frame = vec![0; i32::from_be_bytes(length) as usize];
+        self.stream.read_exact(&mut frame).unwrap();
+        Some(frame.into())
+    }
+
+    /// The answer to the request sent before all others that are unanswered; `None` when the connection is closed.
+    pub fn receive<R>(&mut self, version: i16) -> Option<R::Response>
+    where
+        R: Request,
+        R::Response: Decode,
+    {
+        let mut decoder = Decoder::new(self.receive_bytes()?);
+        ResponseHeader::decode(&mut decoder, R::API_KEY, version).unwrap();
+        let response = R::Response::decode(&mut decoder, version).unwrap();
+        decoder.finish().unwrap();
+        Some(response)
+    }
+
+    /// Sends a request and waits for its answer.
+    pub fn ask<R>(&mut self, request: &R, version: i16) -> Option<R::Response>
+    where
+        R: Request + Encode,
+        R::Response: Decode,
+    {
+        self.send(request, version);
+        self.receive::<R>(version)
+    }
+
+    /// Whether the broker has closed the connection; waits until it has or something arrives.
+    pub fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        match self.stream.read(&mut byte) {
+            Ok(count) => count == 0,
+            Err(error) if is_closed(&error) => true,
+            Err(error) => panic!("neither closed nor answered within {PATIENCE:?}: {error}"),
+        }
+    }
+}
+
+fn is_closed(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+}
