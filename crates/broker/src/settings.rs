@@ -69,6 +69,10 @@ pub(crate) struct Settings {
     pub(crate) offsets_topic_replication_factor: i16,
     /// `broker.rack`.
     pub(crate) rack: Option<String>,
+    /// `producer.id.expiration.ms`.
+    pub(crate) producer_expiration_ms: i64,
+    /// `producer.id.expiration.check.interval.ms`.
+    pub(crate) producer_expiration_check: Duration,
     pub(crate) groups: GroupSettings,
 }
 
@@ -99,6 +103,8 @@ impl Settings {
             offsets_topic_partitions: read.int("offsets.topic.num.partitions"),
             offsets_topic_replication_factor: (read.number("offsets.topic.replication.factor") as i16).min(nodes),
             rack: read.given_text("broker.rack"),
+            producer_expiration_ms: read.number("producer.id.expiration.ms"),
+            producer_expiration_check: read.milliseconds("producer.id.expiration.check.interval.ms"),
             groups: GroupSettings {
                 session_timeout_min_ms: read.int("group.min.session.timeout.ms"),
                 session_timeout_max_ms: read.int("group.max.session.timeout.ms"),

@@ -37,7 +37,10 @@ impl Tasks {
 
     /// Runs `work` to its end even if nobody waits for it any more, and answers its result; `None` when the broker stops
     /// first.
-    pub(crate) async fn complete<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    pub(crate) async fn complete<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
         let (sender, receiver) = oneshot::channel();
         self.spawn(async move {
             // Whoever asked may have gone.

@@ -28,10 +28,14 @@ fn every_metric_is_documented_and_every_documented_metric_is_there() {
     assert!(get(address, "/readyz").starts_with("HTTP/1.1 200"));
     assert!(get(address, "/healthz").starts_with("HTTP/1.1 200"));
     let text = get(address, "/metrics");
-    let shown = text.lines().filter_map(|line| line.strip_prefix("# TYPE millstream_")).map(|line| line.split(' ').next().unwrap());
+    let shown = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE millstream_"))
+        .map(|line| line.split(' ').next().unwrap());
     let mut shown: Vec<&str> = shown.collect();
     let rows = REFERENCE.lines().filter(|line| line.starts_with("| `"));
-    let names = rows.flat_map(|row| row.split('|').nth(1).unwrap().split(',').map(|name| name.trim().trim_matches('`')));
+    let names =
+        rows.flat_map(|row| row.split('|').nth(1).unwrap().split(',').map(|name| name.trim().trim_matches('`')));
     let mut documented: Vec<&str> = names.collect();
     shown.sort_unstable();
     documented.sort_unstable();

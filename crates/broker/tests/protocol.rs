@@ -27,7 +27,7 @@ fn exactly_the_advertised_apis_are_advertised_as_kafka_does() {
 fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
     let server = Server::start(&[]);
     let mut peer = server.peer();
-    peer.send_bytes(&[0, 0, 0, 10, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff]);
+    peer.send_bytes(&[0, 0, 0, 11, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff, 0]);
     let mut decoder = Decoder::new(peer.receive_bytes().unwrap());
     let header = ResponseHeader::decode(&mut decoder, ApiKey::ApiVersions, 0).unwrap();
     let response = ApiVersionsResponse::decode(&mut decoder, 0).unwrap();

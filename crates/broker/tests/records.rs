@@ -17,10 +17,9 @@ use server::{Peer, Server};
 const TOPIC: &str = "measurements";
 
 fn create(peer: &mut Peer, configs: &[(&str, &str)]) {
-    let configs = configs.iter().map(|(name, value)| CreatableTopicConfig {
-        name: (*name).to_owned(),
-        value: Some((*value).to_owned()),
-    });
+    let configs = configs
+        .iter()
+        .map(|(name, value)| CreatableTopicConfig { name: (*name).to_owned(), value: Some((*value).to_owned()) });
     let topic = CreatableTopic {
         name: TOPIC.to_owned(),
         num_partitions: 1,
@@ -58,7 +57,8 @@ fn produce(peer: &mut Peer, records: Bytes) -> PartitionProduceResponse {
 }
 
 fn fetch(peer: &mut Peer, offset: i64, wait_ms: i32, bytes_max: i32) -> PartitionData {
-    let partition = FetchPartition { fetch_offset: offset, partition_max_bytes: bytes_max, ..FetchPartition::default() };
+    let partition =
+        FetchPartition { fetch_offset: offset, partition_max_bytes: bytes_max, ..FetchPartition::default() };
     let topic = FetchTopic { topic: TOPIC.to_owned(), partitions: vec![partition], ..FetchTopic::default() };
     let request = FetchRequest { max_wait_ms: wait_ms, min_bytes: 1, topics: vec![topic], ..FetchRequest::default() };
     peer.ask(&request, 12).unwrap().responses.remove(0).partitions.remove(0)

@@ -183,8 +183,8 @@ where
 
 fn decode<R: Decode>(call: &Call, mut body: Decoder) -> Result<R, RequestError> {
     let (api, version) = (call.header.api_key, call.version());
-    let decoded = R::decode(&mut body, version).and_then(|request| body.finish().map(|()| request));
-    decoded.map_err(|source| RequestError::Malformed { api, version, source })
+    // Bytes behind the request are passed over, as Kafka does.
+    R::decode(&mut body, version).map_err(|source| RequestError::Malformed { api, version, source })
 }
 
 fn encode<R: Request<Response: Encode>>(call: &Call, response: &R::Response) -> Result<Answer, RequestError> {
