@@ -124,3 +124,22 @@ async fn the_labs_own_manifests_all_apply() {
     assert!(again.lines().all(|line| line.ends_with("unchanged")), "{again}");
     running.platform.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_logs_describe_and_delete_reach_a_running_pod() {
+    let Some(kubectl) = support::kubectl() else { return };
+    let running = start().await;
+    let pod = "{ apiVersion: v1, kind: Pod, metadata: { name: web }, spec: { terminationGracePeriodSeconds: 5, containers: \
+               [{ name: main, image: any, command: [/bin/sh, -c, 'echo hello; exec sleep 1000'] }] } }";
+    said(&running, &kubectl, "apply -f -", pod).await;
+    let met = said(&running, &kubectl, "wait --for=condition=Ready pod/web --timeout=60s", "").await;
+    assert_eq!(met, "pod/web condition met\n");
+    let log = said(&running, &kubectl, "logs pod/web -f --limit-bytes=6", "").await;
+    assert_eq!(log, "hello\n");
+    let described = said(&running, &kubectl, "describe pod web", "").await;
+    assert!(described.contains("Successfully assigned default/web to millstream"), "{described}");
+    assert_eq!(said(&running, &kubectl, "delete pod web", "").await, "pod \"web\" deleted\n");
+    let (success, text) = run(&running, &kubectl, "get pod web", "").await;
+    assert_eq!((success, text.as_str()), (false, "Error from server (NotFound): pods \"web\" not found\n"));
+    running.platform.shutdown().await;
+}
