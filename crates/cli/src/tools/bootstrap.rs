@@ -21,10 +21,7 @@ fn has_port(server: &str) -> bool {
 
 /// Settings for the admin client: the file of `--command-config`, with the servers of the line.
 pub(crate) fn admin_settings(line: &Line) -> Result<properties::Properties, Failure> {
-    let mut settings = match line.value("command-config")? {
-        Some(path) => properties::load(path)?,
-        None => properties::Properties::new(),
-    };
+    let mut settings = properties::of_option(line, "command-config")?;
     if let Some(servers) = line.value("bootstrap-server")? {
         settings.insert("bootstrap.servers".to_owned(), servers.to_owned());
     }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fs, io};
 
+use super::{Failure, options::Line};
+
 /// Properties by name.
 pub(crate) type Properties = BTreeMap<String, String>;
 
@@ -9,6 +11,14 @@ pub(crate) type Properties = BTreeMap<String, String>;
 pub(crate) fn load(path: &str) -> io::Result<Properties> {
     let bytes = fs::read(path).map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
     Ok(parse(&String::from_utf8_lossy(&bytes)))
+}
+
+/// The properties of the file that an option names; none when the option does not stand in the line.
+pub(crate) fn of_option(line: &Line, option: &'static str) -> Result<Properties, Failure> {
+    match line.value(option)? {
+        Some(path) => Ok(load(path)?),
+        None => Ok(Properties::new()),
+    }
 }
 
 /// `key=value` words; a word without `=` is a key with an empty value.

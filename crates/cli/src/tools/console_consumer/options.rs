@@ -97,13 +97,13 @@ impl Asked {
         check(line)?;
         let command_property = renamed(line, streams, "consumer-property", "command-property")?;
         let command_config = renamed(line, streams, "consumer.config", "command-config")?;
-        let mut client = file(line, command_config)?;
+        let mut client = properties::of_option(line, command_config)?;
         let group = group(line, &client, &properties::from_words(line.values(command_property)))?;
         client.extend(properties::from_words(line.values(command_property)));
         settle(line, &mut client, group, random)?;
         let begin = begin(line)?;
         let formatter_property = renamed(line, streams, "property", "formatter-property")?;
-        let mut format = file(line, "formatter-config")?;
+        let mut format = properties::of_option(line, "formatter-config")?;
         for (option, property) in
             [("key-deserializer", "key.deserializer"), ("value-deserializer", "value.deserializer")]
         {
@@ -161,13 +161,6 @@ fn renamed(
             Ok(old)
         }
         _ => Ok(new),
-    }
-}
-
-fn file(line: &Line, option: &'static str) -> Result<Properties, Failure> {
-    match line.value(option)? {
-        Some(path) => Ok(properties::load(path)?),
-        None => Ok(Properties::new()),
     }
 }
 

@@ -101,13 +101,13 @@ impl Asked {
         if reader_class != LINE_READER {
             return Err(Failure::Message(format!("{reader_class}: there is {LINE_READER}")));
         }
-        let mut client = file(line, command_config)?;
+        let mut client = properties::of_option(line, command_config)?;
         client.extend(properties::from_words(line.values(command_property)));
         client.insert("bootstrap.servers".to_owned(), servers);
         client.insert("compression.type".to_owned(), codec(line)?.to_owned());
         client.entry("client.id".to_owned()).or_insert_with(|| "console-producer".to_owned());
         merge(line, &mut client)?;
-        let mut reader = file(line, "reader-config")?;
+        let mut reader = properties::of_option(line, "reader-config")?;
         reader.extend(properties::from_words(line.values(reader_property)));
         let topic = line.value("topic")?.unwrap_or_default().to_owned();
         Ok(Self { topic, sync: line.has("sync"), client, reader })
@@ -134,13 +134,6 @@ fn renamed(
             Ok(old)
         }
         _ => Ok(new),
-    }
-}
-
-fn file(line: &Line, option: &'static str) -> Result<Properties, Failure> {
-    match line.value(option)? {
-        Some(path) => Ok(properties::load(path)?),
-        None => Ok(Properties::new()),
     }
 }
 
