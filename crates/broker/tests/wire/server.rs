@@ -14,40 +14,40 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running broker with its data.
-pub struct Server {
-    pub runtime: tokio::runtime::Runtime,
+pub(crate) struct Server {
+    runtime: tokio::runtime::Runtime,
     running: Option<RunningBroker>,
     directory: TempDir,
 }
 
 impl Server {
-    pub fn start(configs: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(configs: &[(&str, &str)]) -> Self {
         Self::start_in(TempDir::new().unwrap(), configs)
     }
 
-    pub fn start_in(directory: TempDir, configs: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_in(directory: TempDir, configs: &[(&str, &str)]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let running = runtime.block_on(start(options(directory.path(), configs))).unwrap();
         Self { runtime, running: Some(running), directory }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.running.as_ref().expect("the server runs until it is stopped").addresses()[0]
     }
 
-    pub fn peer(&self) -> Peer {
+    pub(crate) fn peer(&self) -> Peer {
         Peer::connect(self.address())
     }
 
     /// Stops the broker; its data remains.
-    pub fn stop(mut self) -> TempDir {
+    pub(crate) fn stop(mut self) -> TempDir {
         let running = self.running.take().expect("the server is stopped once");
         self.runtime.block_on(running.stop()).unwrap();
         self.directory
     }
 }
 
-pub fn options(directory: &Path, configs: &[(&str, &str)]) -> BrokerOptions {
+pub(crate) fn options(directory: &Path, configs: &[(&str, &str)]) -> BrokerOptions {
     let mut config = StaticConfig::default();
     config.set("listeners", "PLAINTEXT://127.0.0.1:0", Origin::Option("--listen"));
     config.set("group.initial.rebalance.delay.ms", "0", Origin::Option("--set"));
@@ -59,33 +59,33 @@ pub fn options(directory: &Path, configs: &[(&str, &str)]) -> BrokerOptions {
 }
 
 /// One connection.
-pub struct Peer {
+pub(crate) struct Peer {
     stream: TcpStream,
     next_correlation_id: i32,
 }
 
 impl Peer {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, next_correlation_id: 1 }
     }
 
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         // The broker may have closed the connection already; what is read then says so.
         let _ = self.stream.write_all(bytes);
     }
 
     /// Sends a request without waiting for its answer.
-    pub fn send<R: Request + Encode>(&mut self, request: &R, version: i16) {
+    pub(crate) fn send<R: Request + Encode>(&mut self, request: &R, version: i16) {
         let frame = frame_request(request, version, self.next_correlation_id, Some("test")).unwrap();
         self.next_correlation_id += 1;
         self.send_bytes(&frame.into_contiguous());
     }
 
     /// The next frame, without its length; `None` when the broker has closed the connection.
-    pub fn receive_bytes(&mut self) -> Option<Bytes> {
+    pub(crate) fn receive_bytes(&mut self) -> Option<Bytes> {
         let mut length = [0; 4];
         match self.stream.read_exact(&mut length) {
             Ok(()) => {}
@@ -98,7 +98,7 @@ impl Peer {
     }
 
     /// The answer to the request sent before all others that are unanswered; `None` when the connection is closed.
-    pub fn receive<R>(&mut self, version: i16) -> Option<R::Response>
+    pub(crate) fn receive<R>(&mut self, version: i16) -> Option<R::Response>
     where
         R: Request,
         R::Response: Decode,
@@ -111,7 +111,7 @@ impl Peer {
     }
 
     /// Sends a request and waits for its answer.
-    pub fn ask<R>(&mut self, request: &R, version: i16) -> Option<R::Response>
+    pub(crate) fn ask<R>(&mut self, request: &R, version: i16) -> Option<R::Response>
     where
         R: Request + Encode,
         R::Response: Decode,
@@ -121,7 +121,7 @@ impl Peer {
     }
 
     /// Whether the broker has closed the connection; waits until it has or something arrives.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         match self.stream.read(&mut byte) {
             Ok(count) => count == 0,

@@ -1,13 +1,11 @@
 //! `/metrics` shows what docs/reference/metrics.md says, by name.
 
-mod server;
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use tempfile::TempDir;
 
-const REFERENCE: &str = include_str!("../../../docs/reference/metrics.md");
+const REFERENCE: &str = include_str!("../../../../docs/reference/metrics.md");
 
 fn get(address: std::net::SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -20,7 +18,7 @@ fn get(address: std::net::SocketAddr, path: &str) -> String {
 #[test]
 fn every_metric_is_documented_and_every_documented_metric_is_there() {
     let directory = TempDir::new().unwrap();
-    let mut options = server::options(directory.path(), &[]);
+    let mut options = crate::server::options(directory.path(), &[]);
     options.http = Some("127.0.0.1:0".parse().unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let running = runtime.block_on(millstream_broker::start(options)).unwrap();

@@ -1,7 +1,6 @@
 //! Records on their way: what is produced is fetched, once, also after a restart; what is wrong gets Kafka's code.
 
-mod server;
-
+use crate::server::{Peer, Server};
 use bytes::Bytes;
 use millstream_model::batch::{Batch, BatchBuilder, BatchIter, ProducerStamp, RecordIter};
 use millstream_model::compression::Compression;
@@ -12,7 +11,6 @@ use millstream_protocol::init_producer_id::InitProducerIdRequest;
 use millstream_protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use millstream_protocol::produce::{PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData};
 use millstream_protocol::{ErrorCode, Records};
-use server::{Peer, Server};
 
 const TOPIC: &str = "measurements";
 

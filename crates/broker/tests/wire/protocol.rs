@@ -1,12 +1,10 @@
 //! What a peer sees of the protocol: versions, order, and what becomes of bytes that are no request.
 
-mod server;
-
+use crate::server::{Peer, Server};
 use millstream_protocol::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use millstream_protocol::metadata::MetadataRequest;
 use millstream_protocol::produce::ProduceRequest;
 use millstream_protocol::{ApiKey, Decode, Decoder, Encode, ErrorCode, Request, ResponseHeader};
-use server::{Peer, Server};
 
 fn api_versions(peer: &mut Peer) -> ApiVersionsResponse {
     peer.ask(&ApiVersionsRequest::default(), 0).unwrap()
