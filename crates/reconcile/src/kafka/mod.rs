@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, ListParams, LogParams, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use serde_json::json;
 
@@ -27,6 +27,8 @@ pub use unserved::KAFKA_VERSION;
 
 /// Keeps a Kafka whose data goes with it until the data is gone.
 const DATA_FINALIZER: &str = "millstream.io/delete-claim";
+/// Enough of a log to find the last line that says something.
+const LAST_LINES: i64 = 5;
 /// How soon a resource that waits for a process to end is looked at again; its pods' events come first as a rule.
 const ENDING_RETRY: Duration = Duration::from_millis(500);
 
@@ -57,7 +59,9 @@ pub(crate) async fn reconcile(kafka: Arc<Kafka>, context: Arc<Context>) -> Resul
     let ready = process.as_ref().is_some_and(is_ready);
     bring_network(&kafka, &context, ready).await?;
     let cluster_id = if ready { context.cluster_id(&kafka).await } else { None };
-    let status = status::status(&kafka, status::condition(process.as_ref()), cluster_id, &context.now());
+    let last_words = if ready { None } else { last_words(&kafka, process.as_ref(), &context).await };
+    let condition = status::condition(process.as_ref(), last_words);
+    let status = status::status(&kafka, condition, cluster_id, &context.now());
     object::write_status(&api, &*kafka, status).await?;
     Ok(Action::await_change())
 }
@@ -94,6 +98,21 @@ async fn bring_pods(kafka: &Kafka, context: &Context) -> Result<Option<Pod>, Err
     }
     let process = desired::process_pod_name(kafka);
     Ok(live.into_iter().find(|pod| pod.name_any() == process))
+}
+
+/// What a broker that ended said last, from its log.
+async fn last_words(kafka: &Kafka, process: Option<&Pod>, context: &Context) -> Option<String> {
+    status::ended(process?)?;
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &kafka.namespace().unwrap_or_default());
+    // While it waits for its next run the log is that of the previous one.
+    for previous in [false, true] {
+        let tail = LogParams { tail_lines: Some(LAST_LINES), previous, ..LogParams::default() };
+        let Ok(log) = api.logs(&desired::process_pod_name(kafka), &tail).await else { continue };
+        if let Some(line) = log.lines().rfind(|line| !line.trim().is_empty()) {
+            return Some(line.trim_start_matches("error: ").to_owned());
+        }
+    }
+    None
 }
 
 async fn bring_network(kafka: &Kafka, context: &Context, ready: bool) -> Result<(), Error> {

@@ -64,22 +64,31 @@ fn listeners(kafka: &Kafka) -> Vec<ListenerStatus> {
     served_listeners(kafka).map(status).collect()
 }
 
-/// Ready or not, from the pod of the process.
-pub(super) fn condition(process: Option<&Pod>) -> Condition {
-    if process.is_some_and(is_ready) {
+/// Ready or not, from the pod of the process, and what a process that ended said last.
+pub(super) fn condition(process: Option<&Pod>, last_words: Option<String>) -> Condition {
+    let Some(process) = process else { return Condition::not_ready("Creating", "Kafka cluster is being deployed") };
+    if is_ready(process) {
         return Condition::ready();
     }
-    let container = process.and_then(container_status);
-    let last_words = container.and_then(|container| {
-        let ended = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| state.as_ref()?.terminated.clone();
-        let ended = ended(&container.state).or_else(|| ended(&container.last_state))?;
-        let message = ended.message.as_deref().map(str::trim).and_then(|text| text.lines().last()).map(str::to_owned);
-        Some(message.unwrap_or_else(|| format!("the broker ended with exit code {}", ended.exit_code)))
-    });
-    match last_words {
-        Some(message) => Condition::not_ready("BrokerFailed", message),
+    match ended(process) {
+        Some(code) => {
+            let message = last_words.unwrap_or_else(|| format!("the broker ended with exit code {code}"));
+            Condition::not_ready("BrokerFailed", message)
+        }
         None => Condition::not_ready("Creating", "Kafka cluster is being deployed"),
     }
+}
+
+/// The exit code of a process that ended badly and does not run again by now.
+pub(super) fn ended(process: &Pod) -> Option<i32> {
+    let container = container_status(process)?;
+    let state = container.state.as_ref()?;
+    if state.running.is_some() {
+        return None;
+    }
+    let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let ended = state.terminated.as_ref().or(last)?;
+    (ended.exit_code != 0).then_some(ended.exit_code)
 }
 
 fn container_status(pod: &Pod) -> Option<&ContainerStatus> {
@@ -105,27 +114,34 @@ mod tests {
     fn a_ready_process_makes_the_resource_ready_with_its_addresses() {
         let kafka = kafka("a", 9092, "2026-01-01T00:00:00Z");
         let process = pod(json!({"conditions": [{"type": "Ready", "status": "True"}]}));
-        let status = status(&kafka, condition(Some(&process)), Some("id".into()), "now");
+        let status = status(&kafka, condition(Some(&process), None), Some("id".into()), "now");
         assert_eq!(status["conditions"][0], json!({"type": "Ready", "status": "True", "lastTransitionTime": "now"}));
         assert_eq!(status["listeners"][0]["bootstrapServers"], "127.0.0.1:9092");
         assert_eq!((&status["clusterId"], &status["observedGeneration"]), (&json!("id"), &json!(4)));
     }
 
     #[test]
-    fn a_process_that_ended_gives_its_last_words() {
-        let process = pod(json!({"containerStatuses": [{"name": "kafka", "image": "", "imageID": "", "ready": false,
-            "restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-            "lastState": {"terminated": {"exitCode": 1, "message": "starting\ncannot listen on 127.0.0.1:9092\n"}}}]}));
-        let found = condition(Some(&process));
-        assert_eq!(found.message.as_deref(), Some("cannot listen on 127.0.0.1:9092"));
-        assert_eq!(found.reason.as_deref(), Some("BrokerFailed"));
+    fn a_process_that_ended_gives_its_last_words_until_it_runs_again() {
+        let process = |state: Value| {
+            pod(
+                json!({"containerStatuses": [{"name": "kafka", "image": "", "imageID": "", "ready": false, "restartCount": 1,
+                "state": state, "lastState": {"terminated": {"exitCode": 1}}}]}),
+            )
+        };
+        let waiting = process(json!({"waiting": {"reason": "CrashLoopBackOff"}}));
+        let found = condition(Some(&waiting), Some("cannot listen".into()));
+        assert_eq!((found.reason.as_deref(), found.message.as_deref()), (Some("BrokerFailed"), Some("cannot listen")));
+        let silent = condition(Some(&waiting), None).message;
+        assert_eq!(silent.as_deref(), Some("the broker ended with exit code 1"));
+        let again = condition(Some(&process(json!({"running": {}}))), None);
+        assert_eq!(again.reason.as_deref(), Some("Creating"));
     }
 
     #[test]
     fn a_process_that_starts_is_being_deployed() {
-        assert_eq!(condition(None).reason.as_deref(), Some("Creating"));
+        assert_eq!(condition(None, None).reason.as_deref(), Some("Creating"));
         let kafka = kafka("a", 9092, "2026-01-01T00:00:00Z");
-        assert_eq!(status(&kafka, condition(None), None, "now")["listeners"], json!([]));
+        assert_eq!(status(&kafka, condition(None, None), None, "now")["listeners"], json!([]));
     }
 
     #[test]
