@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,8 @@ pub(crate) struct Running {
     pub(crate) server: String,
     /// What opens the API server.
     pub(crate) token: String,
+    /// Where Routes answer.
+    pub(crate) routes: Option<SocketAddr>,
     /// Where its state is.
     pub(crate) data_dir: PathBuf,
     /// Where kubectl finds it.
@@ -94,13 +97,13 @@ fn runtime_dir() -> PathBuf {
 }
 
 fn file_of(data_dir: &Path) -> PathBuf {
-    // FNV-1a: the name must not change between versions, and a short path stays short.
-    let hash = data_dir
-        .as_os_str()
-        .as_encoded_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    runtime_dir().join(format!("{hash:016x}.json"))
+    runtime_dir().join(format!("{:016x}.json", hash_of(data_dir)))
+}
+
+/// A number that stands for a data directory. FNV-1a: it must not change between versions.
+pub(crate) fn hash_of(data_dir: &Path) -> u64 {
+    let bytes = data_dir.as_os_str().as_encoded_bytes();
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 async fn connect(file: &Path) -> Option<(Running, Server)> {

@@ -4,6 +4,7 @@
 //! State is kept below the data directory: a second start goes on where the first was. Other commands find it through
 //! [`Running`]. With `--detach` the same happens in the background.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,11 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::kubectl::server::Server;
 use crate::manifest::{self, Manifest};
-use crate::running::{Announced, Running, Target, write_private};
+use crate::running::{Announced, Running, Target, hash_of, write_private};
 use crate::up::{detached, follow, settle, stop};
 
 /// Strimzi's topic operator looks every two minutes; here a look costs next to nothing.
 const TOPIC_RESYNC: Duration = Duration::from_secs(30);
+/// Where routes answer unless the user says otherwise.
+const ROUTES_PORT: u16 = 8000;
 /// The Kafka that `up` runs when it is given no manifest.
 const DEFAULT_KAFKA: &str = "millstream";
 
@@ -40,9 +43,9 @@ pub(crate) struct Args {
     /// Where the web console listens, or off.
     #[arg(long, value_name = "ADDR:PORT|off")]
     console: Option<String>,
-    /// Where routes answer.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8000")]
-    routes: std::net::SocketAddr,
+    /// Where routes answer; port 0 picks a free one [default: 127.0.0.1:8000, or a free port when that is taken]
+    #[arg(long, value_name = "ADDR:PORT")]
+    routes: Option<SocketAddr>,
     /// Go to the background when all is ready.
     #[arg(long)]
     detach: bool,
@@ -89,13 +92,16 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
 
 /// Starts a child that goes on, and does the talking itself.
 async fn background(args: &Args, target: &Target, manifests: &[Manifest]) -> Result<ExitCode> {
-    let mut arguments = vec!["--routes".to_owned(), args.routes.to_string()];
+    let mut arguments = Vec::new();
+    if let Some(routes) = args.routes {
+        arguments.extend(["--routes".to_owned(), routes.to_string()]);
+    }
     if let Some(durability) = args.durability {
         arguments.extend(["--durability".to_owned(), durability.text().to_owned()]);
     }
     arguments.extend(args.images.iter().flat_map(|image| ["--image".to_owned(), image.clone()]));
     let (running, server) = detached::start(target, &arguments).await?;
-    if let Err(error) = bring_up(&server, manifests, args, &running).await {
+    if let Err(error) = bring_up(&server, manifests, &running).await {
         // What cannot come up does not stay half up.
         let process = i32::try_from(running.pid).ok().and_then(rustix::process::Pid::from_raw);
         if let Some(process) = process {
@@ -150,18 +156,17 @@ async fn serve(
     }
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        up = bring_up(server, manifests, args, running) => up?,
+        up = bring_up(server, manifests, running) => up?,
     }
     follow::logs(client, stop.clone()).await;
     Ok(())
 }
 
 /// Applies, waits until all is ready, prints where everything is.
-async fn bring_up(server: &Server, manifests: &[Manifest], args: &Args, running: &Running) -> Result<()> {
+async fn bring_up(server: &Server, manifests: &[Manifest], running: &Running) -> Result<()> {
     let default = default_manifests(server, manifests).await?;
     settle::settle(server, if manifests.is_empty() { &default } else { manifests }).await?;
-    let kubeconfig = running.kubeconfig.display().to_string();
-    print!("{}", settle::reachable(server, args.routes.port(), &kubeconfig).await?);
+    print!("{}", settle::reachable(server, running).await?);
     Ok(())
 }
 
@@ -204,8 +209,19 @@ fn default_kafka() -> Result<Manifest> {
 
 fn config(args: &Args, data_dir: &Path) -> Result<Config> {
     let mut config = Config::new(data_dir.join("platform"));
+    // Two that run at once, on two folders, shall not meet on an address.
+    let network = 64 + 2 * u8::try_from(hash_of(data_dir) % 95)?;
+    config.service_network = Ipv4Addr::new(127, network, 0, 0);
+    config.pod_network = Ipv4Addr::new(127, network + 1, 0, 0);
+    config.routes = Some(args.routes.unwrap_or_else(default_routes));
     config.images = args.images.iter().map(|image| image.parse::<ImageRule>()).collect::<Result<_, _>>()?;
     Ok(config)
+}
+
+/// The usual port, or any: that something else has it is no reason not to start.
+fn default_routes() -> SocketAddr {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, ROUTES_PORT));
+    if TcpListener::bind(usual).is_ok() { usual } else { SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) }
 }
 
 fn settings(args: &Args, data_dir: &Path) -> Result<Settings> {
@@ -226,6 +242,7 @@ fn announce(platform: &Platform, data_dir: &Path) -> Result<(Running, Announced)
         pid: std::process::id(),
         server: format!("http://{}", platform.address()),
         token: platform.token().to_owned(),
+        routes: platform.routes_address(),
         data_dir: data_dir.to_owned(),
         kubeconfig,
     };

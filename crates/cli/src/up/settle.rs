@@ -15,6 +15,7 @@ use crate::commands::apply::{Applied, Mode, apply_all};
 use crate::kubectl::apply::{Options, Validation};
 use crate::kubectl::server::Server;
 use crate::manifest::Manifest;
+use crate::running::Running;
 
 /// How often what is waited for is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -95,14 +96,16 @@ async fn warn(server: &Server, applied: &[Applied]) -> Result<()> {
 }
 
 /// Where everything is reached, as text for stdout.
-pub(crate) async fn reachable(server: &Server, routes_port: u16, kubeconfig: &str) -> Result<String> {
+pub(crate) async fn reachable(server: &Server, running: &Running) -> Result<String> {
     let items = async |path: &str| -> Result<Vec<Value>> {
         let mut list = server.get(path).await?;
         Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
     };
     let mut all = addresses::of_kafkas(&items("/apis/kafka.strimzi.io/v1beta2/kafkas").await?);
     all.extend(addresses::of_services(&items("/api/v1/services").await?));
-    all.extend(addresses::of_routes(&items("/apis/route.openshift.io/v1/routes").await?, routes_port));
-    all.push(Address::new("kubectl", format!("export KUBECONFIG={kubeconfig}")));
+    if let Some(routes) = running.routes {
+        all.extend(addresses::of_routes(&items("/apis/route.openshift.io/v1/routes").await?, routes.port()));
+    }
+    all.push(Address::new("kubectl", format!("export KUBECONFIG={}", running.kubeconfig.display())));
     Ok(addresses::render(&all))
 }

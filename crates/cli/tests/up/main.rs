@@ -4,4 +4,5 @@
 
 mod applying;
 mod harness;
+mod lab;
 mod running;
