@@ -41,7 +41,7 @@ pub async fn run(config: Config, mode: Mode, log: ServiceLog, shutdown: Cancella
     let Some(connectivity) = messaging else { return served.await };
     let common = &settings.common;
     let watched = watch(&common.kafka, &common.hosts, &connectivity, &log, &shutdown);
-    let consumed = consume(&settings, &metrics, &log, &shutdown);
+    let consumed = consume(&settings, &connectivity, &metrics, &log, &shutdown);
     tokio::try_join!(served, watched, consumed).map(|_| ())
 }
 
@@ -60,12 +60,14 @@ async fn data(settings: Arc<ConsumerSettings>) -> Response {
 /// Logs measurements until `shutdown`. A consumer that fails is replaced by another of the same group.
 async fn consume(
     settings: &ConsumerSettings,
+    connectivity: &Connectivity,
     metrics: &Metrics,
     log: &ServiceLog,
     shutdown: &CancellationToken,
 ) -> Result<(), ServiceError> {
     let group_id = format!("data-consumer-{:032x}", fastrand::u128(..));
-    while !shutdown.is_cancelled() {
+    // A consumer keeps the address that its broker's name stood for when it was made, so it is made when there is one.
+    while shutdown.run_until_cancelled(connectivity.wait_until_up()).await.is_some() {
         let mut config = client_config(&settings.common.kafka, &settings.common.hosts).await;
         config.set_default("group.id", &group_id);
         config.set_default("auto.offset.reset", "latest");

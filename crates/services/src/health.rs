@@ -3,11 +3,11 @@
 //! Liveness does not ask for the broker: restarting a service does not bring a broker back, and both reconnect.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Json;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 /// The name under which the lab's services report their connection to Kafka.
 const CHECK: &str = "SmallRye Reactive Messaging";
@@ -16,15 +16,21 @@ const CHANNEL: &str = "data";
 
 /// Whether the broker can be reached; down until it has been.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Connectivity(Arc<AtomicBool>);
+pub(crate) struct Connectivity(Arc<watch::Sender<bool>>);
 
 impl Connectivity {
     pub(crate) fn set(&self, is_up: bool) {
-        self.0.store(is_up, Ordering::Relaxed);
+        self.0.send_replace(is_up);
     }
 
     pub(crate) fn is_up(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        *self.0.borrow()
+    }
+
+    /// Resolves when the broker can be reached.
+    pub(crate) async fn wait_until_up(&self) {
+        // The sender is held by `self`: there is always somebody who may say so.
+        let _ = self.0.subscribe().wait_for(|&is_up| is_up).await;
     }
 }
 
