@@ -78,12 +78,19 @@ pub(super) fn begin(broker: Arc<Broker>, call: Call, request: ProduceRequest) ->
     let (acks, timeout_ms) = (request.acks, request.timeout_ms);
     let topics = append_all(&broker, &call, request);
     if acks == acks::NONE {
-        let failed = topics.iter().flat_map(|topic| &topic.parts).any(|part| part.outcome.is_err());
-        let answer = if failed { Err(RequestError::UnansweredProduceFailed) } else { Ok(Answer::None) };
-        return std::future::ready(answer).boxed();
+        return wait_unanswered(topics).boxed();
     }
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     async move { encode::<ProduceRequest>(&call, &answer(&broker, &call, topics, timeout).await) }.boxed()
+}
+
+/// With acks=0 nothing is answered, but the connection goes on no faster than its records are written.
+async fn wait_unanswered(topics: Vec<Topic>) -> Result<Answer, RequestError> {
+    for part in topics.into_iter().flat_map(|topic| topic.parts) {
+        let (_, appended) = part.outcome.map_err(|_| RequestError::UnansweredProduceFailed)?;
+        appended.ticket.durable().await.map_err(|_| RequestError::UnansweredProduceFailed)?;
+    }
+    Ok(Answer::None)
 }
 
 fn append_all(broker: &Broker, call: &Call, request: ProduceRequest) -> Vec<Topic> {

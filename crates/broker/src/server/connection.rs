@@ -178,7 +178,8 @@ impl Connection {
                 self.last_activity = Instant::now();
                 Ok(())
             }
-            () = tokio::time::sleep_until(deadline) => self.check_deadline(),
+            // A peer that waits for an answer is not idle; its time begins anew when the answer is written.
+            () = tokio::time::sleep_until(deadline), if self.waiting.is_empty() => Err(self.overdue()),
         }
     }
 
@@ -208,11 +209,8 @@ impl Connection {
         self.last_activity + patience
     }
 
-    fn check_deadline(&self) -> Result<(), Closed> {
-        if !self.waiting.is_empty() || Instant::now() < self.deadline() {
-            return Ok(());
-        }
-        Err(if self.front_memory.is_some() { Closed::Stalled } else { Closed::Idle })
+    fn overdue(&self) -> Closed {
+        if self.front_memory.is_some() { Closed::Stalled } else { Closed::Idle }
     }
 
     /// Writes everything gathered, several slices at a time.

@@ -118,6 +118,27 @@ fn a_long_poll_ends_with_the_next_append() {
 }
 
 #[test]
+fn a_peer_that_waits_for_an_answer_is_not_idle() {
+    let server = Server::start(&[("connections.max.idle.ms", "100")]);
+    let mut peer = server.peer();
+    create(&mut peer, &[]);
+    assert_eq!(records_of(fetch(&mut peer, 0, 500, 1 << 20)), expected(&[]));
+    assert!(peer.is_closed(), "nothing is waited for any more");
+}
+
+#[test]
+fn without_acks_records_are_written_and_failure_closes_the_connection() {
+    let server = Server::start(&[]);
+    let mut peer = server.peer();
+    create(&mut peer, &[]);
+    let unanswered = |records| ProduceRequest { acks: 0, ..produce_request(records) };
+    peer.send(&unanswered(batch(&["a"])), 9);
+    assert_eq!(records_of(fetch(&mut peer, 0, 0, 1 << 20)), expected(&[(0, "a")]));
+    peer.send(&unanswered(Bytes::new()), 9);
+    assert!(peer.is_closed());
+}
+
+#[test]
 fn offsets_beyond_the_log_are_out_of_range() {
     let server = Server::start(&[]);
     let mut peer = server.peer();
