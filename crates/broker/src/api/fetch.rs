@@ -5,13 +5,14 @@
 //! (KIP-227) let requests and answers name only changes; topics are named by id from version 13 (KIP-516); a changed
 //! leader is told (KIP-951).
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use millstream_model::wire::Records;
-use millstream_model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
+use millstream_model::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use millstream_protocol::ErrorCode;
 use millstream_protocol::fetch::{
     AbortedTransaction, EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse,
@@ -32,7 +33,9 @@ pub(crate) const VERSIONS: RangeInclusive<i16> = 4..=18;
 /// First version that names topics by id.
 const TOPIC_ID_FROM: i16 = 13;
 /// First version that tells who leads instead.
-const CURRENT_LEADER_FROM: i16 = 16;
+const CURRENT_LEADER_FROM: i16 = 12;
+/// First version that tells where that node is reached.
+const NODE_ENDPOINTS_FROM: i16 = 16;
 /// `isolation_level` of a consumer that reads only committed records.
 const READ_COMMITTED: i8 = 1;
 
@@ -235,16 +238,18 @@ fn diverging_epoch(hosted: &Hosted, wanted: &Wanted) -> Option<EpochEndOffset> {
 fn response(broker: &Broker, call: &Call, plan: &FetchPlan, pass: Pass) -> FetchResponse {
     let mut response = FetchResponse { session_id: plan.session_id, ..FetchResponse::default() };
     let mut topics: IndexMap<TopicRef, Vec<PartitionData>> = IndexMap::new();
-    for (key, data) in pass.read {
+    let mut leaders = BTreeSet::new();
+    for (key, mut data) in pass.read {
+        if call.version() < CURRENT_LEADER_FROM {
+            data.current_leader = LeaderIdAndEpoch::default();
+        }
         let told = Told {
             high_watermark: Offset(data.high_watermark),
             log_start: Offset(data.log_start_offset),
             failed: data.error_code != ErrorCode::None.code(),
             has_records: data.records.as_ref().is_some_and(|records| !records.is_empty()),
         };
-        if data.current_leader != LeaderIdAndEpoch::default() && call.version() >= CURRENT_LEADER_FROM {
-            tell_endpoint(broker, call, &data.current_leader, &mut response.node_endpoints);
-        }
+        leaders.insert(data.current_leader.leader_id);
         if plan.must_tell(&key, told) {
             topics.entry(key.topic).or_default().push(data);
         }
@@ -256,21 +261,16 @@ fn response(broker: &Broker, call: &Call, plan: &FetchPlan, pass: Pass) -> Fetch
         }
     });
     response.responses = topics.collect();
+    if call.version() >= NODE_ENDPOINTS_FROM {
+        response.node_endpoints = endpoints(broker, call, &leaders);
+    }
     response
 }
 
-fn tell_endpoint(broker: &Broker, call: &Call, leader: &LeaderIdAndEpoch, endpoints: &mut Vec<NodeEndpoint>) {
-    if endpoints.iter().any(|endpoint| endpoint.node_id == leader.leader_id) {
-        return;
-    }
-    if let Some(node) = broker.nodes().find(BrokerId(leader.leader_id), &call.peer) {
-        endpoints.push(NodeEndpoint {
-            node_id: node.id.0,
-            host: node.host,
-            port: node.port,
-            rack: node.rack,
-        });
-    }
+/// Where the nodes are reached that lead instead (KIP-951).
+fn endpoints(broker: &Broker, call: &Call, leaders: &BTreeSet<i32>) -> Vec<NodeEndpoint> {
+    let nodes = broker.nodes().reachable(&call.peer).filter(|node| leaders.contains(&node.id.0));
+    nodes.map(|node| NodeEndpoint { node_id: node.id.0, host: node.host, port: node.port, rack: node.rack }).collect()
 }
 
 fn session_error(error: SessionError) -> ErrorCode {

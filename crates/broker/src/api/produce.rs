@@ -5,6 +5,7 @@
 //! durable as its topic asks. A batch with the number of an earlier one answers that one's offset (KIP-98). Answers
 //! name bad records (KIP-467) and a changed leader (KIP-951); topics are named by id from version 13 (KIP-516).
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use millstream_model::batch::{Batch, validate_records};
 use millstream_model::wire::Records;
-use millstream_model::{BrokerId, PartitionIndex, TimestampMs, TopicId};
+use millstream_model::{PartitionIndex, TimestampMs, TopicId};
 use millstream_protocol::ErrorCode;
 use millstream_protocol::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceData, PartitionProduceResponse,
@@ -201,6 +202,7 @@ impl Refused {
 async fn answer(broker: &Broker, call: &Call, topics: Vec<Topic>, timeout: Duration) -> ProduceResponse {
     let deadline = Instant::now() + timeout;
     let mut response = ProduceResponse::default();
+    let mut leaders = BTreeSet::new();
     for topic in topics {
         let mut partition_responses = Vec::with_capacity(topic.parts.len());
         for part in topic.parts {
@@ -208,15 +210,15 @@ async fn answer(broker: &Broker, call: &Call, topics: Vec<Topic>, timeout: Durat
                 Ok((hosted, appended)) => durable(&appended, deadline).await.map(|()| (hosted, appended)),
                 Err(refused) => Err(refused),
             };
-            if let Some(leader) = &part.leader
-                && call.version() >= CURRENT_LEADER_FROM
-            {
-                tell_endpoint(broker, call, leader, &mut response.node_endpoints);
-            }
-            partition_responses.push(part_response(part.index, durable, part.leader));
+            let leader = part.leader.filter(|_| call.version() >= CURRENT_LEADER_FROM);
+            leaders.extend(leader.iter().map(|leader| leader.leader_id));
+            partition_responses.push(part_response(part.index, durable, leader));
         }
         let (name, topic_id) = (topic.name, topic.topic_id.0);
         response.responses.push(TopicProduceResponse { name, topic_id, partition_responses });
+    }
+    if !leaders.is_empty() {
+        response.node_endpoints = endpoints(broker, call, &leaders);
     }
     response
 }
@@ -256,16 +258,8 @@ fn part_response(
     }
 }
 
-fn tell_endpoint(broker: &Broker, call: &Call, leader: &LeaderIdAndEpoch, endpoints: &mut Vec<NodeEndpoint>) {
-    if endpoints.iter().any(|endpoint| endpoint.node_id == leader.leader_id) {
-        return;
-    }
-    if let Some(node) = broker.nodes().find(BrokerId(leader.leader_id), &call.peer) {
-        endpoints.push(NodeEndpoint {
-            node_id: node.id.0,
-            host: node.host,
-            port: node.port,
-            rack: node.rack,
-        });
-    }
+/// Where the nodes are reached that lead instead (KIP-951).
+fn endpoints(broker: &Broker, call: &Call, leaders: &BTreeSet<i32>) -> Vec<NodeEndpoint> {
+    let nodes = broker.nodes().reachable(&call.peer).filter(|node| leaders.contains(&node.id.0));
+    nodes.map(|node| NodeEndpoint { node_id: node.id.0, host: node.host, port: node.port, rack: node.rack }).collect()
 }

@@ -26,13 +26,30 @@ impl Server {
     }
 
     pub(crate) fn start_in(directory: TempDir, configs: &[(&str, &str)]) -> Self {
+        let options = options(directory.path(), configs);
+        Self::start_with(directory, options)
+    }
+
+    /// A process that is several nodes.
+    pub(crate) fn start_nodes(nodes: u32) -> Self {
+        let directory = TempDir::new().unwrap();
+        let options = BrokerOptions { nodes, ..options(directory.path(), &[]) };
+        Self::start_with(directory, options)
+    }
+
+    fn start_with(directory: TempDir, options: BrokerOptions) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let running = runtime.block_on(start(options(directory.path(), configs))).unwrap();
+        let running = runtime.block_on(start(options)).unwrap();
         Self { runtime, running: Some(running), directory }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.running.as_ref().expect("the server runs until it is stopped").addresses()[0]
+        self.addresses()[0]
+    }
+
+    /// One for each node.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.running.as_ref().expect("the server runs until it is stopped").addresses().to_vec()
     }
 
     pub(crate) fn peer(&self) -> Peer {
