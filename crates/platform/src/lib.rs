@@ -25,6 +25,7 @@ pub use api::{ApiService, ListenError};
 pub use clock::Clock;
 pub use error::{ApiError, Cause};
 pub use kinds::Kind;
+pub use network::RoutesAddress;
 pub use platform::{Config, Platform, StartError};
 pub use runner::{ImageRule, ImageRuleError, RUNS_IN_ANNOTATION};
 pub use store::OpenError;

@@ -14,7 +14,7 @@ use crate::api::{ApiService, ListenError, Listener, USER};
 use crate::clock::Clock;
 use crate::error::ApiError;
 use crate::logs::Logs;
-use crate::network::{Routes, Services};
+use crate::network::{Routes, RoutesAddress, Services};
 use crate::resources::{Defaults, Resources};
 use crate::runner::{ImageRule, Runner, Settings};
 use crate::store::{OpenError, Store};
@@ -29,8 +29,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the API listens: a loopback address; port 0 picks one.
     pub api: SocketAddr,
-    /// Where Routes answer; port 0 picks one. `None`: nowhere.
-    pub routes: Option<SocketAddr>,
+    /// Where Routes answer.
+    pub routes: RoutesAddress,
     /// First address of the /16 out of which Services get their addresses.
     pub service_network: Ipv4Addr,
     /// First address of the /16 out of which pods get their addresses.
@@ -55,7 +55,7 @@ impl Config {
         Self {
             data_dir: data_dir.into(),
             api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            routes: None,
+            routes: RoutesAddress::Off,
             service_network: Ipv4Addr::new(127, 96, 0, 0),
             pod_network: Ipv4Addr::new(127, 97, 0, 0),
             images: Vec::new(),
@@ -81,7 +81,7 @@ pub enum StartError {
     /// The store is locked, newer or unreadable.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The API cannot listen.
+    /// The API or the Routes cannot listen.
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// The first objects cannot be written.
@@ -111,13 +111,7 @@ impl Platform {
         let opened = tokio::task::spawn_blocking(move || open(&of_store)).await;
         let (resources, logs, token) = opened.map_err(ApiError::internal)??;
         let listener = Listener::bind(config.api, token.clone()).await?;
-        let routes = match config.routes {
-            Some(address) => {
-                let bound = Routes::bind(address, resources.store.clone()).await;
-                Some(bound.map_err(|error| ListenError::Bind(address, error))?)
-            }
-            None => None,
-        };
+        let routes = Routes::bind(config.routes, resources.store.clone()).await?;
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let store = resources.store.clone();
         let service = ApiService::new(resources.clone(), logs.clone(), shutdown.clone());

@@ -4,14 +4,14 @@
 //! State is kept below the data directory: a second start goes on where the first was. Other commands find it through
 //! [`Running`]. With `--detach` the same happens in the background.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
-use millstream_platform::{Config, ImageRule, Platform};
+use millstream_platform::{Config, ImageRule, Platform, RoutesAddress};
 use millstream_reconcile::{BrokerProcess, Settings};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -213,15 +213,11 @@ fn config(args: &Args, data_dir: &Path) -> Result<Config> {
     let network = 64 + 2 * u8::try_from(hash_of(data_dir) % 95)?;
     config.service_network = Ipv4Addr::new(127, network, 0, 0);
     config.pod_network = Ipv4Addr::new(127, network + 1, 0, 0);
-    config.routes = Some(args.routes.unwrap_or_else(default_routes));
+    // That something else has the usual port is no reason not to start.
+    let usual = RoutesAddress::Preferred(SocketAddr::from((Ipv4Addr::LOCALHOST, ROUTES_PORT)));
+    config.routes = args.routes.map_or(usual, RoutesAddress::Required);
     config.images = args.images.iter().map(|image| image.parse::<ImageRule>()).collect::<Result<_, _>>()?;
     Ok(config)
-}
-
-/// The usual port, or any: that something else has it is no reason not to start.
-fn default_routes() -> SocketAddr {
-    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, ROUTES_PORT));
-    if TcpListener::bind(usual).is_ok() { usual } else { SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) }
 }
 
 fn settings(args: &Args, data_dir: &Path) -> Result<Settings> {

@@ -26,7 +26,7 @@ const CONNECTIONS_MAX: usize = 256;
 /// A client has this long to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The API cannot listen.
+/// The API or the Routes cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Only loopback addresses are served: the API starts processes.

@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde_json::Value;
 
 pub(crate) use routes::Routes;
+pub use routes::RoutesAddress;
 pub(crate) use services::Services;
 
 use crate::kinds::{ENDPOINTS, SERVICE};

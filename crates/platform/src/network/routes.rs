@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::services::connect;
 use super::{PortChoice, backends};
+use crate::api::ListenError;
 use crate::kinds::ROUTE;
 use crate::object::{self, text};
 use crate::store::Store;
@@ -38,6 +39,17 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
+/// Where Routes answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoutesAddress {
+    /// Nowhere.
+    Off,
+    /// Here or not at all; port 0 picks one.
+    Required(SocketAddr),
+    /// Here, or at a free port of the same address when somebody else has this one.
+    Preferred(SocketAddr),
+}
+
 /// The bound listener of Routes.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -47,10 +59,17 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    pub(crate) async fn bind(address: SocketAddr, store: Store) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address, store })
+    /// Binds where it is asked for; `None` when that is nowhere.
+    pub(crate) async fn bind(wanted: RoutesAddress, store: Store) -> Result<Option<Self>, ListenError> {
+        let (address, bound) = match wanted {
+            RoutesAddress::Off => return Ok(None),
+            RoutesAddress::Required(address) => (address, TcpListener::bind(address).await),
+            RoutesAddress::Preferred(address) => (address, bind_there_or_anywhere(address).await),
+        };
+        let failed = |error| ListenError::Bind(address, error);
+        let listener = bound.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Some(Self { listener, address, store }))
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -92,6 +111,16 @@ impl Routes {
         connections.wait().await;
         upstream.close();
         upstream.wait().await;
+    }
+}
+
+async fn bind_there_or_anywhere(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        // The bind itself tells: whoever looks first and binds later may lose the port in between.
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            TcpListener::bind(SocketAddr::new(address.ip(), 0)).await
+        }
+        bound => bound,
     }
 }
 

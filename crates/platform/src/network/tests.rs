@@ -107,7 +107,8 @@ async fn a_route_is_found_by_host_and_longest_path() {
     };
     fixture.create(&ROUTE, route("root", "/", "web"));
     fixture.create(&ROUTE, route("nowhere", "/none", "missing"));
-    let routes = Routes::bind("127.0.0.1:0".parse().unwrap(), fixture.resources.store.clone()).await.unwrap();
+    let anywhere = RoutesAddress::Required("127.0.0.1:0".parse().unwrap());
+    let routes = Routes::bind(anywhere, fixture.resources.store.clone()).await.unwrap().unwrap();
     let (address, shutdown) = (routes.address(), CancellationToken::new());
     let running = tokio::spawn(routes.serve(shutdown.clone()));
     let answer = get(address, &format!("WEB.localhost:{}", address.port()), "/data?x=1").await;
@@ -120,6 +121,25 @@ async fn a_route_is_found_by_host_and_longest_path() {
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("other.localhost"), "{answer}");
     shutdown.cancel();
     running.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_preferred_address_that_is_taken_gives_way_to_a_free_port_and_a_required_one_does_not() {
+    let fixture = fixture();
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let bind = |wanted| Routes::bind(wanted, fixture.resources.store.clone());
+    let refused = bind(RoutesAddress::Required(address)).await.unwrap_err();
+    assert!(refused.to_string().starts_with(&format!("cannot listen on {address}: ")), "{refused}");
+    let elsewhere = bind(RoutesAddress::Preferred(address)).await.unwrap().unwrap().address();
+    assert_eq!(elsewhere.ip(), address.ip());
+    assert_ne!(elsewhere.port(), address.port());
+    drop(taken);
+    assert_eq!(bind(RoutesAddress::Preferred(address)).await.unwrap().unwrap().address(), address);
+    // Not every failure is a taken port: an address of another machine stays an error.
+    let foreign = "192.0.2.1:1".parse().unwrap();
+    assert!(bind(RoutesAddress::Preferred(foreign)).await.is_err());
+    assert!(bind(RoutesAddress::Off).await.unwrap().is_none());
 }
 
 #[test]
