@@ -14,7 +14,7 @@ use crate::api::{ApiService, ListenError, Listener, USER};
 use crate::clock::Clock;
 use crate::error::ApiError;
 use crate::logs::Logs;
-use crate::network::{Routes, RoutesAddress, Services};
+use crate::network::{Claim, Routes, RoutesAddress, Services};
 use crate::resources::{Defaults, Resources};
 use crate::runner::{ImageRule, Runner, Settings};
 use crate::store::{OpenError, Store};
@@ -31,10 +31,9 @@ pub struct Config {
     pub api: SocketAddr,
     /// Where Routes answer.
     pub routes: RoutesAddress,
-    /// First address of the /16 out of which Services get their addresses.
-    pub service_network: Ipv4Addr,
-    /// First address of the /16 out of which pods get their addresses.
-    pub pod_network: Ipv4Addr,
+    /// Stands for the pair of /16 networks of 127.0.0.0/8 out of which Services and pods get their addresses; when another
+    /// platform of this machine has that pair, the next free one is taken.
+    pub network: u64,
     /// Programs behind images, before the built-in ones.
     pub images: Vec<ImageRule>,
     /// What built-in images run: the binary `millstream`.
@@ -48,16 +47,15 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults for a data folder: a free port of 127.0.0.1, Services in 127.96.0.0/16, pods in
-    /// 127.97.0.0/16, this program as that of built-in images, the kubelet's back-off.
+    /// The defaults for a data folder: a free port of 127.0.0.1, the first free pair of networks, this program as that of
+    /// built-in images, the kubelet's back-off.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
             api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             routes: RoutesAddress::Off,
-            service_network: Ipv4Addr::new(127, 96, 0, 0),
-            pod_network: Ipv4Addr::new(127, 97, 0, 0),
+            network: 0,
             images: Vec::new(),
             executable: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("millstream")),
             restart_backoff: Duration::from_secs(10),
@@ -99,6 +97,8 @@ pub struct Platform {
     store: Store,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+    /// Pods and Services have addresses out of it until they have ended.
+    _claim: Claim,
 }
 
 impl Platform {
@@ -109,7 +109,7 @@ impl Platform {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let of_store = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&of_store)).await;
-        let (resources, logs, token) = opened.map_err(ApiError::internal)??;
+        let Opened { resources, logs, token, claim } = opened.map_err(ApiError::internal)??;
         let listener = Listener::bind(config.api, token.clone()).await?;
         let routes = Routes::bind(config.routes, resources.store.clone()).await?;
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -127,9 +127,9 @@ impl Platform {
             tasks.spawn(Services::new(resources.clone(), &hosts).run(shutdown.clone()));
             let settings =
                 Settings::new(config.images, config.executable, &hosts).restart_backoff(config.restart_backoff);
-            tasks.spawn(Runner::new(resources, logs, settings, config.pod_network).run(shutdown.clone()));
+            tasks.spawn(Runner::new(resources, logs, settings, claim.pods).run(shutdown.clone()));
         }
-        Ok(Self { service, address, routes_address, token, store, shutdown, tasks })
+        Ok(Self { service, address, routes_address, token, store, shutdown, tasks, _claim: claim })
     }
 
     /// The API in process, for `kube::Client::new(platform.service(), "default")`.
@@ -185,13 +185,23 @@ impl Drop for Platform {
     }
 }
 
-fn open(config: &Config) -> Result<(Resources, Logs, String), StartError> {
+/// What is there before anything is served.
+struct Opened {
+    resources: Resources,
+    logs: Logs,
+    token: String,
+    claim: Claim,
+}
+
+fn open(config: &Config) -> Result<Opened, StartError> {
     let folder = &config.data_dir;
     std::fs::create_dir_all(folder).map_err(|error| StartError::DataDir { path: folder.clone(), error })?;
     let store = Store::open(&folder.join("platform.redb"), config.clock.clone())?;
-    let resources = Resources::new(store, Defaults { service_network: config.service_network })?;
+    // After the store is ours: who finds it locked takes no networks.
+    let claim = Claim::take(config.network);
+    let resources = Resources::new(store, Defaults { service_network: claim.services })?;
     let token = token(&folder.join("token"))?;
-    Ok((resources, Logs::new(&folder.join("pods")), token))
+    Ok(Opened { resources, logs: Logs::new(&folder.join("pods")), token, claim })
 }
 
 /// The bearer token of this data folder, made at first use, so that a kubeconfig stays valid over restarts.

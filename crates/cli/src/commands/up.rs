@@ -209,10 +209,8 @@ fn default_kafka() -> Result<Manifest> {
 
 fn config(args: &Args, data_dir: &Path) -> Result<Config> {
     let mut config = Config::new(data_dir.join("platform"));
-    // Two that run at once, on two folders, shall not meet on an address.
-    let network = 64 + 2 * u8::try_from(hash_of(data_dir) % 95)?;
-    config.service_network = Ipv4Addr::new(127, network, 0, 0);
-    config.pod_network = Ipv4Addr::new(127, network + 1, 0, 0);
+    // The same folder has the same addresses each time, unless another has them.
+    config.network = hash_of(data_dir);
     // That something else has the usual port is no reason not to start.
     let usual = RoutesAddress::Preferred(SocketAddr::from((Ipv4Addr::LOCALHOST, ROUTES_PORT)));
     config.routes = args.routes.map_or(usual, RoutesAddress::Required);

@@ -113,3 +113,18 @@ fn kubectl_and_this_program_print_the_same_and_take_turns() {
     let deleted = place.kubectl(&["delete", "-f", &manifest]).unwrap();
     assert_eq!(text(&deleted.stdout), "configmap \"settings\" deleted\n");
 }
+
+#[test]
+fn several_that_start_at_once_all_start_each_on_networks_of_its_own() {
+    let places: Vec<Place> = (0..6).map(|_| Place::new()).collect();
+    let service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\nspec:\n  ports:\n    - port: 80\n";
+    let started: Vec<Background> = std::thread::scope(|scope| {
+        let start = |place: &'_ Place| apply_first(place, &place.manifest("service.yaml", service));
+        let all: Vec<_> = places.iter().map(|place| scope.spawn(move || start(place))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let addresses = places.iter().map(|place| place.ok(&["get", "svc", "web", "-o", "yaml"]));
+    let addresses = addresses.map(|yaml| yaml.split("clusterIP: ").nth(1).unwrap().lines().next().unwrap().to_owned());
+    let addresses: std::collections::BTreeSet<String> = addresses.collect();
+    assert_eq!(addresses.len(), started.len(), "{addresses:?}");
+}

@@ -1,7 +1,8 @@
 //! Services and Routes as sockets of this machine: a listener per Service port (`services`), one for all Routes (`routes`),
-//! and files in which pods find Services by name (`hosts`). Backends are looked up in the Endpoints when a connection
+//! and files in which pods find Services by name (`hosts`), all on addresses that are ours alone (`claim`). Backends are looked up in the Endpoints when a connection
 //! comes, so nothing here holds a copy of them that could grow old.
 
+mod claim;
 mod hosts;
 mod routes;
 mod services;
@@ -10,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
 
+pub(crate) use claim::{Claim, is_ours_or_anothers};
 pub(crate) use routes::Routes;
 pub use routes::RoutesAddress;
 pub(crate) use services::Services;

@@ -80,6 +80,7 @@ impl Resources {
     pub(crate) fn new(store: Store, defaults: Defaults) -> Result<Self, ApiError> {
         let resources = Self { store, defaults };
         resources.ensure_namespace("default")?;
+        resources.store.write(|tx| network::move_services(tx, &resources.defaults))?;
         Ok(resources)
     }
 

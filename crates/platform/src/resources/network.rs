@@ -1,5 +1,5 @@
 //! Admission of Services and Routes, and the Services' addresses: each has one of its own out of 127.0.0.0/8,
-//! which stays with the object, so that a client's connection string survives a restart.
+//! which stays with the object as long as its network is ours, so that a client's connection string survives a restart.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Defaults, Target};
 use crate::error::{ApiError, Cause};
 use crate::kinds::SERVICE;
+use crate::network::is_ours_or_anothers;
 use crate::object::{self, field_mut, list, text};
 use crate::store::Transaction;
 
@@ -92,9 +93,7 @@ pub(super) fn allocate(
     let asked = text(object, "/spec/clusterIP").to_owned();
     let address = match asked.as_str() {
         "None" => asked,
-        "" => free_address(tx, defaults.service_network)
-            .ok_or_else(|| ApiError::internal("no free address for the Service: delete some Services"))?
-            .to_string(),
+        "" => new_address(tx, defaults)?,
         _ => {
             check_address(tx, target, &asked)?;
             asked
@@ -106,6 +105,33 @@ pub(super) fn allocate(
     spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
     spec.entry("ipFamilyPolicy").or_insert_with(|| json!("SingleStack"));
     Ok(())
+}
+
+/// Gives Services that have addresses of a network which another platform has by now new ones of ours.
+pub(super) fn move_services(tx: &mut Transaction<'_>, defaults: &Defaults) -> Result<(), ApiError> {
+    let first = u32::from(defaults.service_network);
+    let is_elsewhere = |service: &Value| {
+        let address: Option<Ipv4Addr> = text(service, "/spec/clusterIP").parse().ok();
+        address
+            .is_some_and(|ip| is_ours_or_anothers(ip) && !(first..first + SERVICE_ADDRESSES).contains(&u32::from(ip)))
+    };
+    for (key, service) in tx.list(&SERVICE, None) {
+        if !is_elsewhere(&service) {
+            continue;
+        }
+        let address = new_address(tx, defaults)?;
+        let mut service = service.as_ref().clone();
+        service["spec"]["clusterIPs"] = json!([address]);
+        service["spec"]["clusterIP"] = address.into();
+        tx.put(key, service);
+    }
+    Ok(())
+}
+
+fn new_address(tx: &Transaction<'_>, defaults: &Defaults) -> Result<String, ApiError> {
+    let found = free_address(tx, defaults.service_network);
+    let found = found.ok_or_else(|| ApiError::internal("no free address for the Service: delete some Services"))?;
+    Ok(found.to_string())
 }
 
 fn check_address(tx: &Transaction<'_>, target: &Target, asked: &str) -> Result<(), ApiError> {

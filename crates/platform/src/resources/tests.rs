@@ -242,6 +242,24 @@ fn services_keep_an_address_of_their_own() {
 }
 
 #[test]
+fn services_move_when_another_platform_has_their_network_by_now() {
+    let fixture = fixture();
+    let service = |name: &str| json!({ "metadata": { "name": name }, "spec": { "ports": [{ "port": 80 }] } });
+    create(&fixture, &SERVICE, service("a")).unwrap();
+    let mut by_hand = service("b");
+    by_hand["spec"]["clusterIP"] = "127.1.2.3".into();
+    create(&fixture, &SERVICE, by_hand).unwrap();
+    let address = |of: &Resources, name: &str| of.get(&target(&SERVICE, name)).unwrap()["spec"]["clusterIP"].clone();
+    let in_network = |second| Defaults { service_network: Ipv4Addr::new(127, second, 0, 0) };
+    let moved = Resources::new(fixture.resources.store.clone(), in_network(100)).unwrap();
+    assert_eq!(address(&moved, "a"), "127.100.0.1");
+    assert_eq!(address(&moved, "b"), "127.1.2.3", "nobody else has what was asked for by hand");
+    let version = moved.store.version();
+    let again = Resources::new(moved.store.clone(), in_network(100)).unwrap();
+    assert_eq!((address(&again, "a"), again.store.version()), ("127.100.0.1".into(), version));
+}
+
+#[test]
 fn a_route_gets_a_host_on_this_machine() {
     let fixture = fixture();
     let route = json!({ "metadata": { "name": "web" }, "spec": { "to": { "kind": "Service", "name": "web" } } });
