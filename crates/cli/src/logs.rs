@@ -5,6 +5,8 @@ use std::io::{IsTerminal, stderr};
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+use crate::up::progress::beside_line;
+
 /// `--log-level` and `--log-format`, understood by every command.
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Options {
@@ -34,7 +36,7 @@ fn parse_filter(text: &str) -> Result<String, String> {
 pub(crate) fn init(options: &Options, default_level: &str) {
     let level = options.log_level.as_deref().unwrap_or(default_level);
     let filter = EnvFilter::try_new(level).expect("parse_filter accepted this level");
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(beside_line);
     match options.log_format {
         Format::Text => lines.with_ansi(stderr().is_terminal()).init(),
         Format::Json => lines.json().init(),

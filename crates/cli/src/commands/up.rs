@@ -1,5 +1,5 @@
-//! `millstream up`: one laptop as a cluster. Starts the platform and its reconcilers, applies manifests, waits until all is
-//! ready, prints where everything is, then the services' logs, until Ctrl-C or SIGTERM.
+//! `millstream up`: one laptop as a cluster. Starts the platform and its reconcilers, applies manifests, waits until the
+//! brokers are there, prints where everything is, then the services' logs from their beginning, until Ctrl-C or SIGTERM.
 //!
 //! State is kept below the data directory: a second start goes on where the first was. Other commands find it through
 //! [`Running`]. With `--detach` the same happens in the background.
@@ -16,9 +16,11 @@ use millstream_reconcile::{BrokerProcess, Settings};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::commands::apply::Applied;
 use crate::kubectl::server::Server;
 use crate::manifest::{self, Manifest};
 use crate::running::{Announced, Running, Target, hash_of, write_private};
+use crate::up::progress::Progress;
 use crate::up::{detached, follow, settle, stop};
 
 /// Strimzi's topic operator looks every two minutes; here a look costs next to nothing.
@@ -101,7 +103,11 @@ async fn background(args: &Args, target: &Target, manifests: &[Manifest]) -> Res
     }
     arguments.extend(args.images.iter().flat_map(|image| ["--image".to_owned(), image.clone()]));
     let (running, server) = detached::start(target, &arguments).await?;
-    if let Err(error) = bring_up(&server, manifests, &running).await {
+    let up = async {
+        let applied = bring_up(&server, manifests, &running).await?;
+        settle::ready(&server, &applied, Progress::alone, Some(settle::WAIT_LIMIT)).await
+    };
+    if let Err(error) = up.await {
         // What cannot come up does not stay half up.
         let process = i32::try_from(running.pid).ok().and_then(rustix::process::Pid::from_raw);
         if let Some(process) = process {
@@ -154,20 +160,30 @@ async fn serve(
         stop.cancelled().await;
         return Ok(());
     }
-    tokio::select! {
+    let applied = tokio::select! {
         () = stop.cancelled() => return Ok(()),
         up = bring_up(server, manifests, running) => up?,
+    };
+    let settled = async {
+        settle::ready(server, &applied, Progress::among_others, None).await?;
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = follow::logs(client, stop.clone()) => Ok(()),
+        failed = settled => failed,
     }
-    follow::logs(client, stop.clone()).await;
-    Ok(())
 }
 
-/// Applies, waits until all is ready, prints where everything is.
-async fn bring_up(server: &Server, manifests: &[Manifest], running: &Running) -> Result<()> {
+/// Applies, waits for the brokers, prints where everything is. Pods may still be starting; what is left to wait for is
+/// returned.
+async fn bring_up(server: &Server, manifests: &[Manifest], running: &Running) -> Result<Vec<Applied>> {
     let default = default_manifests(server, manifests).await?;
-    settle::settle(server, if manifests.is_empty() { &default } else { manifests }).await?;
+    let applied = settle::apply(server, if manifests.is_empty() { &default } else { manifests }).await?;
+    // Only a Kafka's addresses are known when it is ready; a Service has its own at once.
+    let (kafkas, others): (Vec<_>, Vec<_>) = applied.into_iter().partition(|object| object.kind == "Kafka");
+    settle::ready(server, &kafkas, Progress::alone, Some(settle::WAIT_LIMIT)).await?;
     print!("{}", settle::reachable(server, running).await?);
-    Ok(())
+    Ok(others)
 }
 
 /// Without manifests there is a broker all the same, unless what ran before brings one. A manifest's own Kafka takes the place

@@ -1,4 +1,4 @@
-//! Where everything is reached, as `up` prints it when all is ready. Pure.
+//! Where everything is reached, as `up` prints it before the logs. Pure.
 
 use serde_json::Value;
 

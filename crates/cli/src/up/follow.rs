@@ -1,4 +1,4 @@
-//! The logs of the services, as `up` prints them when all is ready: each line behind its container's name.
+//! The logs of the services, as `up` prints them from their beginning: each line behind its container's name.
 //!
 //! One task follows the pods, one each container's run, one writes; the writer alone touches stdout, so that lines stay whole
 //! and a reader that stalls holds up nothing but the logs.

@@ -1,4 +1,4 @@
-//! The parts of `millstream up`: applying and waiting, what it prints when all is ready, the services' logs, and how it goes
+//! The parts of `millstream up`: applying and waiting, where everything is reached, the services' logs, and how it goes
 //! to the background. The command itself is `commands/up.rs`.
 
 pub(crate) mod addresses;

@@ -15,6 +15,11 @@ pub(crate) enum State {
 /// Reasons of a Kafka's condition after which waiting is of no use.
 const FINAL_REASONS: [&str; 3] = ["BrokerFailed", "PortConflict", "InvalidResourceException"];
 
+/// Whether objects of a kind become ready; others are when they exist.
+pub(crate) fn may_wait(kind: &str) -> bool {
+    matches!(kind, "Kafka" | "KafkaTopic" | "Deployment")
+}
+
 /// The state of an object as the server shows it.
 pub(crate) fn state(object: &Value) -> State {
     match object["kind"].as_str().unwrap_or_default() {

@@ -1,12 +1,12 @@
-//! From manifests to "all is ready": applies, waits, and prints the warnings and addresses. `up` does it in the foreground and
-//! in the background alike.
+//! From manifests to "all is ready", in two waits: first for what has an address, then for the pods, whose probes may take
+//! their time while their logs can be read already. `up` does it in the foreground and in the background alike.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::addresses::{self, Address};
 use super::progress::Progress;
@@ -17,61 +17,77 @@ use crate::kubectl::server::Server;
 use crate::manifest::Manifest;
 use crate::running::Running;
 
-/// How often what is waited for is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// How often what is waited for is looked at: often at first, then as it takes longer.
+const LOOK_INTERVAL_MIN: Duration = Duration::from_millis(50);
+const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(1);
 /// After this long `up` goes on and says what it still waits for: the logs tell more.
-const WAIT_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
-/// Applies the manifests and waits until what they describe is ready.
+/// Applies the manifests.
 ///
 /// # Errors
-/// A manifest was refused (each complaint is on stderr), or something will never be ready as it is written.
-pub(crate) async fn settle(server: &Server, manifests: &[Manifest]) -> Result<()> {
+/// A manifest was refused; each complaint is on stderr.
+pub(crate) async fn apply(server: &Server, manifests: &[Manifest]) -> Result<Vec<Applied>> {
     let options = Options { namespace: "default".into(), validation: Validation::Strict };
-    let Some(applied) = apply_all(server, manifests, &options, Mode::Apply).await? else {
-        bail!("nothing was applied")
-    };
-    let progress = Progress::new(applied.len());
-    let waited = wait(server, &applied, &progress).await;
-    progress.done();
-    for (printed, why) in waited? {
-        eprintln!("still waiting for {printed}{}", if why.is_empty() { String::new() } else { format!(": {why}") });
+    match apply_all(server, manifests, &options, Mode::Apply).await? {
+        Some(applied) => Ok(applied),
+        None => bail!("nothing was applied"),
     }
-    warn(server, &applied).await
 }
 
-/// Waits for everything; what is not ready in time, and why.
-async fn wait(server: &Server, applied: &[Applied], progress: &Progress) -> Result<Vec<(String, String)>> {
-    let deadline = Instant::now() + WAIT_LIMIT;
-    let mut look = tokio::time::interval(LOOK_INTERVAL);
+/// Waits until all of `applied` that is not ready by being there is ready, or `limit` has passed, which is said; warns of fields without effect.
+///
+/// # Errors
+/// Something will never be ready as it is written.
+pub(crate) async fn ready(
+    server: &Server,
+    applied: &[Applied],
+    progress: fn(usize) -> Progress,
+    limit: Option<Duration>,
+) -> Result<()> {
+    let applied: Vec<&Applied> = applied.iter().filter(|object| ready::may_wait(&object.kind)).collect();
+    let mut progress = progress(applied.len());
+    let started = Instant::now();
     let mut ready = HashSet::new();
     loop {
-        look.tick().await;
-        let mut waiting = Vec::new();
-        for object in applied {
+        let is_over = limit.is_some_and(|limit| started.elapsed() >= limit);
+        let mut waiting = None;
+        for object in &applied {
             if ready.contains(&object.path) {
                 continue;
             }
-            match state(server, object).await? {
+            // What somebody deleted meanwhile is not waited for.
+            let live = server.find(&object.path).await?;
+            let state = match &live {
+                Some(live) => state(server, object, live).await?,
+                None => State::Ready,
+            };
+            if state == State::Ready || is_over {
+                warn(&progress, object, live.as_ref());
+            }
+            match state {
+                State::Failed(why) => bail!("{}: {why}", object.printed),
                 State::Ready => {
                     progress.ready(&object.printed);
                     ready.insert(object.path.clone());
                 }
-                State::Waiting(why) => waiting.push((object.printed.clone(), why)),
-                State::Failed(why) => bail!("{}: {why}", object.printed),
+                State::Waiting(why) if is_over => {
+                    let why = if why.is_empty() { why } else { format!(": {why}") };
+                    progress.say(&format!("still waiting for {}{why}", object.printed));
+                }
+                State::Waiting(why) => {
+                    waiting.get_or_insert((&object.printed, why));
+                }
             }
         }
-        match waiting.first() {
-            None => return Ok(waiting),
-            Some(_) if Instant::now() >= deadline => return Ok(waiting),
-            Some((printed, why)) => progress.waiting(ready.len(), printed, why),
-        }
+        let Some((printed, why)) = waiting else { return Ok(()) };
+        progress.waiting(ready.len(), printed, &why);
+        sleep((started.elapsed() / 20).clamp(LOOK_INTERVAL_MIN, LOOK_INTERVAL_MAX)).await;
     }
 }
 
-async fn state(server: &Server, applied: &Applied) -> Result<State> {
-    let Some(object) = server.find(&applied.path).await? else { return Ok(State::Waiting("it is gone".into())) };
-    let state = ready::state(&object);
+async fn state(server: &Server, applied: &Applied, object: &Value) -> Result<State> {
+    let state = ready::state(object);
     if applied.kind != "Deployment" || state == State::Ready {
         return Ok(state);
     }
@@ -84,15 +100,13 @@ async fn state(server: &Server, applied: &Applied) -> Result<State> {
 }
 
 /// Legal fields that have no effect, from the status of what was applied.
-async fn warn(server: &Server, applied: &[Applied]) -> Result<()> {
-    for object in applied.iter().filter(|object| object.api_version.starts_with("kafka.strimzi.io/")) {
-        if let Some(live) = server.find(&object.path).await? {
-            for warning in ready::warnings(&live) {
-                eprintln!("Warning: {}: {warning}", object.printed);
-            }
-        }
+fn warn(progress: &Progress, applied: &Applied, live: Option<&Value>) {
+    if !applied.api_version.starts_with("kafka.strimzi.io/") {
+        return;
     }
-    Ok(())
+    for warning in live.into_iter().flat_map(ready::warnings) {
+        progress.say(&format!("Warning: {}: {warning}", applied.printed));
+    }
 }
 
 /// Where everything is reached, as text for stdout.
