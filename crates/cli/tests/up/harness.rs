@@ -2,7 +2,9 @@
 //!
 //! Every wait has a deadline and prints what there was instead when it passes.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -52,6 +54,15 @@ impl Place {
         self.command(Path::new(env!("CARGO_BIN_EXE_millstream")), args).output().unwrap()
     }
 
+    /// Runs a command to its end, with this on its standard input.
+    pub(crate) fn run_with_input(&self, args: &[&str], input: &str) -> Output {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_millstream")), args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
     /// Runs a command that must succeed; its standard output.
     #[track_caller]
     pub(crate) fn ok(&self, args: &[&str]) -> String {
@@ -74,7 +85,7 @@ impl Place {
         match self.command(Path::new("kubectl"), args).output() {
             Ok(output) => Some(output),
             Err(error) => {
-                eprintln!("kubectl is not here ({error}): not compared with it");
+                skip(&format!("kubectl is not here ({error}): not compared with it"));
                 None
             }
         }
@@ -82,9 +93,12 @@ impl Place {
 
     /// Starts `up` in the foreground.
     pub(crate) fn up(&self, args: &[&str]) -> Up {
-        let mut all = vec!["up"];
-        all.extend(args);
-        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_millstream")), &all);
+        self.start(&[&["up"], args].concat())
+    }
+
+    /// Starts a command that goes on by itself.
+    pub(crate) fn start(&self, args: &[&str]) -> Up {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_millstream")), args);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         for output in [
@@ -99,6 +113,20 @@ impl Place {
             });
         }
         Up { child, lines, seen: Vec::new() }
+    }
+
+    /// Asks until the complaint has these words; panics with the last one when it never has.
+    #[track_caller]
+    pub(crate) fn wait_for_failure(&self, args: &[&str], words: &str) {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let output = self.run(args);
+            let complaint = text(&output.stderr);
+            if !output.status.success() && complaint.contains(words) {
+                return;
+            }
+            assert!(Instant::now() < end, "{args:?} never failed with {words:?}; last:\n{complaint}");
+        }
     }
 
     /// Asks until the answer is as wanted; panics with the last answer when it never is.
@@ -116,11 +144,57 @@ impl Place {
     }
 }
 
+/// Ends a process as nothing can prevent.
+pub(crate) fn kill(id: u32) {
+    kill_process(pid(id), Signal::KILL).unwrap();
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A running `up`; killed when dropped.
+/// Says why something is not tested on this machine. Where all must be tested that is a failure.
+#[track_caller]
+pub(crate) fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "with CI set nothing is left out: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// A port of one test's own on 127.0.0.1 and ::1: bound, so that the system gives it to nobody else, and not listened on, so
+/// that the one server which is told of it can.
+pub(crate) struct Port {
+    number: u16,
+    _held: [OwnedFd; 2],
+}
+
+impl Port {
+    pub(crate) fn reserve() -> Self {
+        loop {
+            let (number, first) = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+            // The other address may have it in use: then it is no port for us.
+            if let Ok((_, second)) = bind(SocketAddr::from((Ipv6Addr::LOCALHOST, number))) {
+                return Self { number, _held: [first, second] };
+            }
+        }
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+}
+
+fn bind(address: SocketAddr) -> rustix::io::Result<(u16, OwnedFd)> {
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt::set_socket_reuseaddr};
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket(family, SocketType::STREAM, None)?;
+    // Servers set it too, and two that both do may be bound to one port while neither listens.
+    set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &address)?;
+    let bound = SocketAddr::try_from(getsockname(&socket)?)?;
+    Ok((bound.port(), socket))
+}
+
+/// A running command; killed when dropped.
 pub(crate) struct Up {
     child: Child,
     lines: Receiver<String>,

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use crate::harness::{Place, gone};
 
 /// A Deployment whose container says hello, writes its process id, and stays.
-const HELLO: &str = "apiVersion: apps/v1
+pub(crate) const HELLO: &str = "apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: hello
@@ -70,4 +70,53 @@ fn a_second_up_on_the_same_folder_is_told_of_the_first() {
     up.line(|line| line == "deployment.apps/hello created");
     let complaint = place.fails(&["up", "-f", &manifest]);
     assert!(complaint.contains("already running on"), "{complaint}");
+}
+
+#[test]
+fn addresses_and_logs_do_not_wait_for_a_pod_that_is_not_ready() {
+    let place = Place::new();
+    let ready = place.path("ready");
+    let probe =
+        format!("          readinessProbe: {{exec: {{command: [test, -f, {}]}}, periodSeconds: 1}}\n", ready.display());
+    let manifest = place.manifest("hello.yaml", &format!("{HELLO}{probe}"));
+    let mut up = place.up(&["-f", &manifest, "--image", "hello=/bin/sh", "--routes", "127.0.0.1:0"]);
+    up.line(|line| line.starts_with("kubectl") && line.contains("export KUBECONFIG="));
+    up.line(|line| line == "hello  hello world");
+    up.line(|line| line == "waiting for deployment.apps/hello (0 of 1 pods are ready)");
+    assert!(!up.seen().iter().any(|line| line.contains("is ready")), "{:?}", up.seen());
+    std::fs::write(ready, "").unwrap();
+    up.line(|line| line == "deployment.apps/hello is ready");
+}
+
+#[test]
+fn manifests_come_from_several_files_and_folders_and_lists() {
+    let place = Place::new();
+    let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n");
+    let one = place.manifest("one.yaml", &map("one"));
+    let list = json(&["four", "five"]);
+    place.manifest("folder/a.yaml", &format!("{}---\n{}", map("two"), map("three")));
+    place.manifest("folder/b.json", &list);
+    place.manifest("folder/notes.txt", "no manifest");
+    let folder = place.path("folder").display().to_string();
+    let mut up = place.up(&["-f", &one, "-f", &folder, "--routes", "127.0.0.1:0", "--console", "127.0.0.1:0"]);
+    up.line(|line| line == "--console: the web console is not there yet");
+    for name in ["one", "two", "three", "four", "five"] {
+        up.line(|line| line == format!("configmap/{name} created"));
+    }
+    up.line(|line| line.starts_with("kubectl"));
+    up.signal(Signal::TERM);
+    assert_eq!(up.end(), Some(0), "{:?}", up.seen());
+    let mut again = place.up(&["-f", &one, "--routes", "127.0.0.1:0", "--console", "off"]);
+    again.line(|line| line == "configmap/one unchanged");
+    again.line(|line| line.starts_with("kubectl"));
+    assert!(!again.seen().iter().any(|line| line.contains("console")), "{:?}", again.seen());
+    let all = place.ok(&["get", "cm", "-o", "name"]);
+    assert_eq!(all.lines().count(), 5, "{all}");
+}
+
+/// A `List` of ConfigMaps.
+fn json(names: &[&str]) -> String {
+    let map = |name: &&str| format!(r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}}}}"#);
+    let items: Vec<String> = names.iter().map(map).collect();
+    format!(r#"{{"apiVersion":"v1","kind":"List","items":[{}]}}"#, items.join(","))
 }
