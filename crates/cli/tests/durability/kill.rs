@@ -5,7 +5,6 @@
 //! trials are run, `MILLSTREAM_KILL_SEED` with which seed the first.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Broker, Starter};
 use crate::gate::Gate;
 use crate::history::{Anomaly, Found, Record, Value};
+use crate::say;
 use crate::workload::{Scene, check_commits};
 
 /// Trials of an ordinary test run.
@@ -174,11 +174,6 @@ impl Trial {
 fn number_from(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
-}
-
-/// Says something that is seen whether the test fails or not.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// One trial; a failed one leaves its data directory behind and says where.
