@@ -13,6 +13,7 @@ mod materialiser;
 mod open;
 mod partition;
 mod recovery;
+mod room;
 pub mod segments;
 mod shared;
 pub mod slots;

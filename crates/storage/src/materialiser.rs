@@ -5,19 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use millstream_model::Offset;
 
 use crate::StorageError;
-use crate::disk::{Disk, DiskErrorKind};
+use crate::disk::Disk;
 use crate::lane::core::OpenSlot;
 use crate::lane::slot::{LaneEntryBody, PartitionKey, Slot, SlotEntry, SlotEntryBody};
 use crate::log::config::{Durability, LogConfig};
 use crate::log::partition_log::{Fault, PartitionLog};
 use crate::log::stamp::StampedBatch;
 use crate::partition::Partition;
+use crate::room::Writer;
 use crate::segments::{PartitionCheckpoint, SegmentEdit, SegmentError, SegmentRun, SegmentTarget};
 use crate::shared::{Counters, EditOrder, Phase, Shared};
 
@@ -136,20 +136,16 @@ impl Materialiser {
 
     /// Waits for work, for the next checkpoint, or for the disk to have space.
     async fn wait(&mut self) {
-        let short = self.shared.reserve_low.load(Ordering::Relaxed);
+        let short = self.shared.room.is_low();
         let checkpoint = self.checkpoint_wait();
         let wait = if short { Some(checkpoint.unwrap_or(NO_SPACE_RETRY).min(NO_SPACE_RETRY)) } else { checkpoint };
         tokio::select! {
             biased;
             () = self.shared.settle_work.notified() => {}
-            () = self.shared.clock.sleep(wait.unwrap_or_default()), if wait.is_some() => {
-                if short {
-                    self.space_checked = None;
-                    if let Err(error) = self.check_space().await {
-                        self.shared.halt(&error.to_string());
-                    }
-                }
-            }
+            () = self.shared.clock.sleep(wait.unwrap_or_default()), if wait.is_some() => self.space_checked = None,
+        }
+        if short && let Err(error) = self.check_space().await {
+            self.shared.halt(&error.to_string());
         }
     }
 
@@ -162,7 +158,10 @@ impl Materialiser {
         if self.bytes_since_checkpoint >= self.shared.limits.checkpoint_bytes {
             return Some(Duration::ZERO);
         }
-        let due = self.dirty_since + self.shared.limits.checkpoint_interval;
+        let interval = self.shared.limits.checkpoint_interval;
+        // Deleted records give their space back at a checkpoint.
+        let interval = if self.shared.room.is_low() { interval.min(NO_SPACE_RETRY) } else { interval };
+        let due = self.dirty_since + interval;
         Some(due.saturating_sub(self.shared.clock.monotonic()))
     }
 
@@ -255,15 +254,15 @@ impl Materialiser {
         while !runs.is_empty() {
             match self.shared.segments.append(runs.clone()).await {
                 Ok(()) => break,
-                Err(SegmentError::Disk(error)) if error.kind == DiskErrorKind::NoSpace && !self.shared.is_halted() => {
-                    self.shared.set_write_refused(true);
+                Err(SegmentError::Disk(error)) if self.shared.waits_for_space(&error) => {
                     no_space();
-                    self.shared.clock.sleep(NO_SPACE_RETRY).await;
+                    self.wait_for_space().await?;
+                    runs.retain(|run| self.shared.partition(run.target.key).is_some());
                 }
                 Err(error) => return Err(error),
             }
         }
-        self.shared.set_write_refused(false);
+        self.shared.room.set_refused(Writer::Segments, false);
         for (partition, end) in ends {
             if let Some(end) = end {
                 partition.with_log(|log| log.in_segments(end));
@@ -309,16 +308,35 @@ impl Materialiser {
         self.drop_segments(edits).await
     }
 
-    async fn write_checkpoint(&self, checkpoints: &[PartitionCheckpoint]) -> Result<(), SegmentError> {
+    async fn write_checkpoint(&mut self, checkpoints: &[PartitionCheckpoint]) -> Result<(), SegmentError> {
+        let mut checkpoints = checkpoints.to_vec();
         while !checkpoints.is_empty() {
-            match self.shared.segments.checkpoint(checkpoints.to_vec()).await {
+            match self.shared.segments.checkpoint(checkpoints.clone()).await {
                 Ok(()) => break,
-                Err(SegmentError::Disk(error)) if error.kind == DiskErrorKind::NoSpace && !self.shared.is_halted() => {
-                    self.shared.set_write_refused(true);
-                    self.shared.clock.sleep(NO_SPACE_RETRY).await;
+                Err(SegmentError::Disk(error)) if self.shared.waits_for_space(&error) => {
+                    self.wait_for_space().await?;
+                    checkpoints.retain(|checkpoint| self.shared.partition(checkpoint.target.key).is_some());
                 }
                 Err(error) => return Err(error),
             }
+        }
+        self.shared.room.set_refused(Writer::Segments, false);
+        Ok(())
+    }
+
+    /// Waits for the disk to have space, and meanwhile deletes what was ordered to be deleted, which may make some.
+    async fn wait_for_space(&mut self) -> Result<(), SegmentError> {
+        self.shared.room.set_refused(Writer::Segments, true);
+        // What waits for the lane may wait for the segments behind it.
+        self.shared.lane.lock().no_space();
+        tokio::select! {
+            biased;
+            () = self.shared.settle_work.notified() => {}
+            () = self.shared.clock.sleep(NO_SPACE_RETRY) => {}
+        }
+        let orders = std::mem::take(&mut self.shared.queue.lock().orders);
+        for order in orders {
+            self.edit(order).await?;
         }
         Ok(())
     }
@@ -382,17 +400,17 @@ impl Materialiser {
         Ok(())
     }
 
-    async fn check_space(&mut self) -> Result<(), SegmentError> {
+    /// Looks at the free space, if the last look is not young.
+    pub(crate) async fn check_space(&mut self) -> Result<(), SegmentError> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let now = self.shared.clock.monotonic();
-        if self.space_checked.is_some_and(|at| now < at + SPACE_CHECK) {
+        if self.space_checked.is_some_and(|at| now < at + SPACE_CHECK) && !self.shared.room.is_used_up() {
             return Ok(());
         }
         self.space_checked = Some(now);
-        let low = disk.space().await?.usable < self.shared.limits.reserve_bytes;
-        if self.shared.reserve_low.swap(low, Ordering::Relaxed) != low && low {
-            tracing::error!(root = ?disk.root(), "the disk is nearly full: producers are refused until there is space");
-        }
+        let usable = disk.space().await?.usable;
+        let pending = self.shared.lane.lock().pending_bytes();
+        self.shared.room.looked(usable, pending, self.shared.limits.reserve_bytes);
         Ok(())
     }
 }

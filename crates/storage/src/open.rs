@@ -9,7 +9,7 @@ use millstream_model::{BrokerId, LeaderEpoch, PartitionIndex};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::disk::{Disk, DiskError, DiskOp};
+use crate::disk::{BLOCK_BYTES, Disk, DiskError, DiskOp};
 use crate::lane::LaneId;
 use crate::lane::session::{SESSION_FILE, Session, SessionError};
 use crate::lane::slot::SlotError;
@@ -23,6 +23,9 @@ use crate::segments::{Loaded, LoadedLog, SegmentError, SegmentStore, SegmentTarg
 use crate::slots::ring::{FileRing, RING_DIR};
 use crate::slots::{SlotId, SlotLimits, SlotStore};
 use crate::storage::{Parts, Storage};
+
+/// A file of the lane takes at most one part in so many of the disk.
+const LANE_FILE_SHARE: u64 = 64;
 
 /// How a storage is opened.
 #[derive(Clone, Debug)]
@@ -108,6 +111,7 @@ impl Storage {
         partitions: Vec<PartitionSpec>,
     ) -> Result<(Self, RecoveryReport), OpenError> {
         check_identity(disk.as_ref(), &options).await?;
+        let options = fitting(options, disk.space().await?.total);
         let last = last_session(disk.as_ref()).await?;
         let crashed = last.filter(|session| !session.closed);
         let session = next_session(last, &options);
@@ -146,6 +150,7 @@ impl Storage {
         }
         let offline = storage.lead_all(session.generation);
         materialiser.checkpoint().await?;
+        materialiser.check_space().await?;
         session.write(disk.as_ref()).await?;
         if replayed.damaged > 0 {
             // What the damaged lane still holds of the offline partitions is nowhere else.
@@ -204,6 +209,13 @@ fn report(
         offline,
         moved_aside,
     }
+}
+
+/// The options for a disk of `total` bytes: on a small one the lane and the reserve are small too.
+fn fitting(mut options: StorageOptions, total: u64) -> StorageOptions {
+    options.lane_file_bytes = options.lane_file_bytes.min(total / LANE_FILE_SHARE).max(BLOCK_BYTES as u64);
+    options.limits = options.limits.fitting(total);
+    options
 }
 
 fn next_session(last: Option<Session>, options: &StorageOptions) -> Session {

@@ -3,7 +3,6 @@
 //! `append` is synchronous and assigns offsets under the partition's lock; its ticket says when they are durable.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use millstream_model::batch::{Batch, RecordIter, TimestampType};
 use millstream_model::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId};
@@ -185,12 +184,16 @@ impl Partition {
     pub fn append(&self, batches: &[Batch], origin: AppendOrigin, now: TimestampMs) -> Result<Appended, AppendError> {
         assert!(!batches.is_empty(), "an append has batches");
         let mut log = self.log.lock();
-        self.check_writable(&log, origin)?;
+        self.check_writable(&log)?;
         let log_append_time = (log.config.timestamp_type == TimestampType::LogAppendTime).then_some(now);
         let log_start = log.live.log_start;
-        if let (AppendPlan::Repeats { base_offset, last_offset }, ticket) = log.plan(batches, origin)? {
+        let plan = log.plan(batches, origin);
+        if let Ok((AppendPlan::Repeats { base_offset, last_offset }, ticket)) = plan {
             return Ok(Appended { base_offset, last_offset, log_append_time, log_start, repeated: true, ticket });
         }
+        // Before the sequence is judged: the batch before may have been refused for the same reason.
+        self.check_room(origin, batches.iter().map(|batch| batch.bytes().len()).sum())?;
+        plan?;
         let base_offset = log.live.log_end;
         let mut ticket = Ticket::default();
         for batch in batches {
@@ -205,7 +208,7 @@ impl Partition {
         Ok(Appended { base_offset, last_offset, log_append_time, log_start, repeated: false, ticket })
     }
 
-    fn check_writable(&self, log: &PartitionLog, origin: AppendOrigin) -> Result<(), AppendError> {
+    fn check_writable(&self, log: &PartitionLog) -> Result<(), AppendError> {
         match &log.fault {
             Some(Fault::Offline(reason) | Fault::Unloaded(reason)) => return Err(AppendError::Offline(reason.clone())),
             Some(Fault::Deleted) => return Err(AppendError::Deleted),
@@ -214,12 +217,17 @@ impl Partition {
         if *self.shared.phase.borrow() != Phase::Running || self.shared.is_halted() {
             return Err(AppendError::Stopped);
         }
-        let reserve_low = origin == AppendOrigin::Client && self.shared.reserve_low.load(Ordering::Relaxed);
-        if reserve_low || self.shared.write_refused.load(Ordering::Relaxed) {
-            return Err(AppendError::NoSpace);
-        }
         if log.path != log.config.durability {
             return Err(AppendError::Switching);
+        }
+        Ok(())
+    }
+
+    fn check_room(&self, origin: AppendOrigin, bytes: usize) -> Result<(), AppendError> {
+        if !self.shared.room.admits(origin, bytes) {
+            // The space may have come back since it was looked at.
+            self.shared.settle_work.notify_one();
+            return Err(AppendError::NoSpace);
         }
         if self.shared.lane.lock().has_room() { Ok(()) } else { Err(AppendError::Overloaded) }
     }
@@ -416,7 +424,7 @@ impl Partition {
     /// `OutOfRange` above the high watermark. A start at or below the present one changes nothing.
     pub fn delete_records(&self, before: Option<Offset>) -> Result<(Offset, Ticket), DeleteRecordsError> {
         let mut log = self.log.lock();
-        self.check_writable(&log, AppendOrigin::Coordinator)?;
+        self.check_writable(&log)?;
         let before = before.unwrap_or(log.high_watermark);
         if before > log.high_watermark || before.0 < 0 {
             return Err(DeleteRecordsError::OutOfRange(before));
@@ -424,6 +432,7 @@ impl Partition {
         if before <= log.live.log_start {
             return Ok((log.live.log_start, Ticket::default()));
         }
+        self.check_room(AppendOrigin::Coordinator, 0)?;
         let ticket = self.enqueue(&log, LaneEntryBody::LogStart(before));
         log.start_at(before);
         Ok((before, ticket))

@@ -4,22 +4,26 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::StorageError;
 use crate::clock::Clock;
+use crate::disk::{DiskError, DiskErrorKind};
 use crate::lane::core::LaneCore;
 use crate::lane::slot::{PartitionKey, Slot};
 use crate::log::config::EngineLimits;
 use crate::partition::Partition;
+use crate::room::Room;
 use crate::segments::{SegmentEdit, SegmentStore};
 
-/// How far a shutdown is.
+/// From start to shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
+    /// What an earlier session left is brought to order; nothing is appended yet.
+    Opening,
     Running,
     /// Nothing is appended any more; the lane drains.
     Draining,
@@ -73,10 +77,7 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Sender<Phase>,
     /// Why the engine stopped for good.
     pub(crate) failure: watch::Sender<Option<Arc<str>>>,
-    /// A write was refused for want of space and has not succeeded since.
-    pub(crate) write_refused: AtomicBool,
-    /// Less space than the reserve is left.
-    pub(crate) reserve_low: AtomicBool,
+    pub(crate) room: Room,
 }
 
 impl Shared {
@@ -96,10 +97,9 @@ impl Shared {
             clock,
             limits,
             counters: Counters::default(),
-            phase: watch::Sender::new(Phase::Running),
+            phase: watch::Sender::new(Phase::Opening),
             failure: watch::Sender::new(None),
-            write_refused: AtomicBool::new(false),
-            reserve_low: AtomicBool::new(false),
+            room: Room::default(),
         }
     }
 
@@ -124,14 +124,9 @@ impl Shared {
         self.failure.borrow().is_some()
     }
 
-    /// Notes that a write met a full disk, or that one succeeded again.
-    pub(crate) fn set_write_refused(&self, refused: bool) {
-        if self.write_refused.swap(refused, Ordering::Relaxed) != refused {
-            if refused {
-                tracing::error!("the disk is full: appends are refused until there is space");
-            } else {
-                tracing::info!("the disk takes writes again");
-            }
-        }
+    /// Whether a write that finds the disk full waits for space. At a start and at a shutdown somebody waits for the end:
+    /// then it fails.
+    pub(crate) fn waits_for_space(&self, error: &DiskError) -> bool {
+        error.kind == DiskErrorKind::NoSpace && *self.phase.borrow() == Phase::Running && !self.is_halted()
     }
 }

@@ -149,8 +149,9 @@ impl Storage {
         Materialiser::new(Arc::clone(&self.inner.shared), self.inner.disk.clone())
     }
 
-    /// Starts the two tasks.
+    /// Starts the two tasks; from now on there may be appends.
     pub(crate) fn start(&self, materialiser: Materialiser) {
+        self.inner.shared.phase.send_replace(Phase::Running);
         let writer = tokio::spawn(writer::run(Arc::clone(&self.inner.shared), Arc::clone(&self.inner.slots)));
         let materialiser = tokio::spawn(materialiser.run());
         *self.inner.tasks.lock() = Some(Tasks { writer, materialiser });
@@ -259,7 +260,7 @@ impl Storage {
             slot_bytes_written: read(&shared.counters.slot_bytes_written),
             checkpoints: read(&shared.counters.checkpoints),
             pending_bytes: shared.lane.lock().pending_bytes() as u64,
-            no_space: shared.write_refused.load(Ordering::Relaxed) || shared.reserve_low.load(Ordering::Relaxed),
+            no_space: shared.room.is_refused() || shared.room.is_low(),
         }
     }
 

@@ -194,7 +194,11 @@ impl dyn Disk + '_ {
     pub async fn replace_file(&self, file: &Path, content: Bytes) -> Result<(), DiskError> {
         let fresh = file.with_extension("tmp");
         self.perform(DiskOp::RemoveFile(fresh.clone())).await?;
-        self.write(fresh.clone(), 0, vec![content]).await?;
+        if let Err(error) = self.write(fresh.clone(), 0, vec![content]).await {
+            // Half a file on a full disk would keep the space that others wait for.
+            self.perform(DiskOp::RemoveFile(fresh)).await?;
+            return Err(error);
+        }
         self.perform(DiskOp::SyncFile(fresh.clone())).await?;
         self.perform(DiskOp::Rename { from: fresh, to: file.to_owned() }).await?;
         self.perform(DiskOp::SyncDir(file.parent().unwrap_or(Path::new("")).to_owned())).await

@@ -12,7 +12,8 @@ use futures_util::stream::FuturesUnordered;
 use super::core::{LaneEffect, SealedSlot};
 use super::slot::{PartitionKey, Slot, SlotEntryBody, encode};
 use super::ticket::SlotFate;
-use crate::disk::{DiskError, DiskErrorKind};
+use crate::disk::DiskError;
+use crate::room::Writer;
 use crate::shared::{Counters, Phase, Shared};
 use crate::slots::{Put, SlotId, SlotStore};
 
@@ -76,14 +77,14 @@ async fn store(shared: &Shared, slots: &dyn SlotStore, sealed: SealedSlot) -> An
     loop {
         let answer = slots.put(id, bytes.clone()).await;
         match &answer {
-            Err(error) if error.kind == DiskErrorKind::NoSpace && !shared.is_halted() => {
-                shared.set_write_refused(true);
+            Err(error) if shared.waits_for_space(error) => {
+                shared.room.set_refused(Writer::Lane, true);
                 fate.no_space();
                 shared.lane.lock().no_space();
                 shared.clock.sleep(NO_SPACE_RETRY).await;
             }
             _ => {
-                shared.set_write_refused(false);
+                shared.room.set_refused(Writer::Lane, false);
                 Counters::add(&shared.counters.slots_written, 1);
                 Counters::add(&shared.counters.slot_bytes_written, bytes.len() as u64);
                 return Answered { slot, fate, answer };

@@ -60,8 +60,22 @@ pub struct EngineLimits {
     pub checkpoint_interval: Duration,
     /// or when the lane holds so many bytes since the last.
     pub checkpoint_bytes: u64,
-    /// With less space on the disk than this, producers are refused; deletes and internal topics go on.
+    /// With less space on the disk than this (or an eighth of it, if that is less), producers are refused; deletes and internal topics go on.
     pub reserve_bytes: u64,
+}
+
+impl EngineLimits {
+    /// The limits for a disk of `total` bytes: what the lane may hold fits into the reserve, the reserve into the disk.
+    pub(crate) fn fitting(self, total: u64) -> Self {
+        let share = |parts: u64| usize::try_from(total / parts).unwrap_or(usize::MAX);
+        Self {
+            slot_bytes_max: self.slot_bytes_max.min(share(128)),
+            unsettled_bytes_max: self.unsettled_bytes_max.min(share(32)),
+            checkpoint_bytes: self.checkpoint_bytes.min(total / 16),
+            reserve_bytes: self.reserve_bytes.min(total / 8),
+            ..self
+        }
+    }
 }
 
 impl Default for EngineLimits {

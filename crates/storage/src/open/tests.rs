@@ -229,6 +229,7 @@ async fn below_the_reserve_producers_are_refused_and_the_broker_is_not() {
     let (storage, _) = Storage::open(options, Arc::clone(&disk), clock.clone(), specs).await.unwrap();
     let partition = partition(&storage, "a");
     simulated.set_faults(Faults { capacity: Some(1 << 20), ..Faults::default() });
+    clock.advance(Duration::from_secs(1));
     append(&partition, &["1"]).await;
     while !storage.metrics().no_space {
         tokio::task::yield_now().await;
@@ -243,6 +244,100 @@ async fn below_the_reserve_producers_are_refused_and_the_broker_is_not() {
         tokio::task::yield_now().await;
     }
     append(&partition, &["3"]).await;
+}
+
+/// A storage whose segments wait for space: `a` has acknowledged records that are in the lane only.
+async fn full(simulated: &SimulatedDisk, disk: &Arc<dyn Disk>, clock: &Arc<ManualClock>) -> Storage {
+    let mut options = options(1);
+    options.limits.reserve_bytes = 0;
+    let specs = ["a", "b"].map(|topic| spec(topic, LogConfig::default())).into();
+    let (storage, _) =
+        Storage::open(options, Arc::clone(disk), Arc::clone(clock) as Arc<dyn Clock>, specs).await.unwrap();
+    append(&partition(&storage, "b"), &["kept"]).await;
+    append(&partition(&storage, "a"), &["1"]).await;
+    while storage.metrics().pending_bytes > 0 {
+        tokio::task::yield_now().await;
+    }
+    simulated.set_faults(Faults { capacity: Some(0), ..Faults::default() });
+    append(&partition(&storage, "a"), &["2"]).await;
+    while !storage.metrics().no_space {
+        tokio::task::yield_now().await;
+    }
+    storage
+}
+
+#[tokio::test]
+async fn on_a_full_disk_a_topic_is_deleted_though_its_records_wait_for_space() {
+    let (simulated, disk) = simulated(1);
+    let clock = Arc::new(ManualClock::default());
+    let storage = full(&simulated, &disk, &clock).await;
+    storage.delete_topic(partition(&storage, "a").topic_id()).await.unwrap();
+    while storage.metrics().no_space {
+        clock.advance(Duration::from_secs(1));
+        tokio::task::yield_now().await;
+    }
+    simulated.set_faults(Faults::default());
+    append(&partition(&storage, "b"), &["goes on"]).await;
+    assert_eq!(all(&partition(&storage, "b")).await, ["kept", "goes on"]);
+    storage.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_on_a_full_disk_ends_and_the_next_start_recovers() {
+    let (simulated, disk) = simulated(1);
+    let clock = Arc::new(ManualClock::default());
+    let storage = full(&simulated, &disk, &clock).await;
+    let mut close = Box::pin(storage.close());
+    let closed = loop {
+        clock.advance(Duration::from_secs(1));
+        tokio::select! {
+            biased;
+            closed = &mut close => break closed,
+            () = tokio::task::yield_now() => {}
+        }
+    };
+    assert_eq!(closed, Err(StorageError::Halted));
+    drop(close);
+    drop(storage);
+    let specs = vec![spec("a", LogConfig::default()), spec("b", LogConfig::default())];
+    let refused = Storage::open(options(2), Arc::clone(&disk), clock, specs).await.unwrap_err();
+    assert!(refused.to_string().contains("space"), "a start does not wait in silence: {refused}");
+    simulated.set_faults(Faults::default());
+    let (storage, _) = open(&disk, 3, &["a", "b"]).await;
+    assert_eq!(all(&partition(&storage, "a")).await, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_on_a_full_disk() {
+    let (simulated, disk) = simulated(1);
+    let clock = Arc::new(ManualClock::default());
+    let (storage, _) = open(&disk, 1, &["a", "b"]).await;
+    let a = partition(&storage, "a");
+    let batch = batch_of(&["x"], 10, stamp(9, 0, 0));
+    a.append(std::slice::from_ref(&batch), AppendOrigin::Client, NOW).unwrap().ticket.durable().await.unwrap();
+    storage.close().await.unwrap();
+    let storage = full(&simulated, &disk, &clock).await;
+    let a = partition(&storage, "a");
+    let repeat = a.append(&[batch], AppendOrigin::Client, NOW).unwrap();
+    assert!(repeat.repeated && repeat.ticket.is_durable());
+    let later = a.append(&[batch_of(&["z"], 10, stamp(9, 0, 7))], AppendOrigin::Client, NOW).unwrap_err();
+    assert_eq!(later, AppendError::NoSpace, "the batch before may have been refused: no sequence error");
+}
+
+#[tokio::test]
+async fn a_burst_does_not_eat_the_reserve() {
+    let (simulated, disk) = simulated(1);
+    let clock = Arc::new(ManualClock::default());
+    simulated.set_faults(Faults { capacity: Some(8 << 20), ..Faults::default() });
+    let (storage, _) =
+        Storage::open(options(1), Arc::clone(&disk), clock, vec![spec("a", LogConfig::default())]).await.unwrap();
+    let a = partition(&storage, "a");
+    let filler = plain(&["x".repeat(10_000).as_str()], 10);
+    let admitted = (0..10_000).take_while(|_| a.append(&[filler.clone()], AppendOrigin::Client, NOW).is_ok()).count();
+    assert!((300..800).contains(&admitted), "{admitted} of 10 kB on 8 MiB with a reserve of 1 MiB");
+    storage.close().await.unwrap();
+    assert!(disk.space().await.unwrap().usable > 0);
+    assert_eq!(all(&a).await.len(), admitted);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use millstream_model::{
 use parking_lot::Mutex;
 
 use super::plan::Segment;
-use crate::disk::{Disk, DiskError, DiskOp};
+use crate::disk::{Disk, DiskError, DiskErrorKind, DiskOp};
 use crate::lane::Ticket;
 use crate::lane::slot::PartitionKey;
 use crate::log::epochs::EpochStarts;
@@ -110,7 +110,11 @@ impl CheckpointFile {
             let loaded = read_rounds(&content).0;
             // A damaged file keeps its evidence: what it cannot vouch for must stay offline.
             if !loaded.damaged {
-                self.write_anew(&loaded.records).await?;
+                match self.write_anew(&loaded.records).await {
+                    // The round is written; the file stays long until there is space for a short one beside it.
+                    Err(error) if error.kind == DiskErrorKind::NoSpace => {}
+                    done => done?,
+                }
             }
         }
         Ok(())
