@@ -114,11 +114,12 @@ pub(crate) struct Kafka {
 }
 
 impl Kafka {
-    /// Brings Kafka through Maven and formats storage in a folder; `ports` are the broker's and the controller's.
-    pub(crate) fn prepare(data: &Path, ports: (u16, u16)) -> Result<Self> {
+    /// Brings Kafka through Maven and formats storage in a folder; `ports` are the broker's and the controller's, `more`
+    /// are lines for its server.properties.
+    pub(crate) fn prepare(data: &Path, ports: (u16, u16), more: &str) -> Result<Self> {
         let classes = format!("{}/*", brought::jars("kafka/broker.pom.xml")?.display());
         let (properties, log) = (data.join("server.properties"), data.join("server.out"));
-        fs::write(&properties, kafka_properties(&data.join("logs"), ports.0, ports.1))?;
+        fs::write(&properties, kafka_properties(&data.join("logs"), ports.0, ports.1) + more)?;
         let kafka = Self { port: ports.0, classes, properties, log };
         let formatted = kafka
             .java(&["-Xmx256M"])?

@@ -94,26 +94,44 @@ impl Cluster {
         answer.responses.iter().find_map(refused).map_or(Ok(()), Err)
     }
 
-    /// How many of these topics exist with a leader for each partition, as Metadata says.
-    pub(crate) fn usable(&mut self, names: &[String]) -> Result<usize, BenchError> {
-        let answer = self.metadata(names)?;
-        Ok(answer.topics.iter().filter(|topic| is_usable(topic)).count())
-    }
-
-    /// Waits until each of these topics is usable.
+    /// Waits until every partition of these topics has a leader that serves it. Metadata alone does not say so: Kafka's
+    /// names a leader before that has made the partition's log.
     pub fn wait_until_usable(&mut self, names: &[String]) -> Result<(), BenchError> {
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            let usable = self.usable(names)?;
-            if usable == names.len() {
-                return Ok(());
-            }
+        while !self.are_usable(names)? {
             if Instant::now() >= deadline {
-                let words = format!("only {usable} of {} topics have leaders after {PATIENCE:?}", names.len());
+                let words = format!("{} topic(s) are not served after {PATIENCE:?}", names.len());
                 return Err(BenchError::Impossible(words));
             }
             std::thread::park_timeout(LOOK_INTERVAL);
         }
+        Ok(())
+    }
+
+    fn are_usable(&mut self, names: &[String]) -> Result<bool, BenchError> {
+        let answer = self.metadata(names)?;
+        if answer.topics.len() != names.len() || !answer.topics.iter().all(has_leaders) {
+            return Ok(false);
+        }
+        for broker in &answer.brokers {
+            let topics: Vec<ListOffsetsTopic> =
+                answer.topics.iter().filter_map(|topic| led_by(topic, broker.node_id)).collect();
+            if topics.is_empty() {
+                continue;
+            }
+            let mut leader = Connection::open(&format!("{}:{}", broker.host, broker.port))?;
+            let request = ListOffsetsRequest { replica_id: -1, isolation_level: 0, topics, timeout_ms: timeout_ms() };
+            let answer = leader.call(&request, LIST_OFFSETS_VERSION_MAX)?;
+            let codes = answer.topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.error_code);
+            for code in codes {
+                match BenchError::answered("ListOffsets", code, None) {
+                    None => {}
+                    Some(error) if error.code().is_some_and(ErrorCode::is_retriable) => return Ok(false),
+                    Some(error) => return Err(error),
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the topic exists.
@@ -160,7 +178,16 @@ impl Cluster {
     }
 }
 
-fn is_usable(topic: &MetadataResponseTopic) -> bool {
+/// A question for the offsets of the partitions that a broker leads; `None` when there are none.
+fn led_by(topic: &MetadataResponseTopic, broker: i32) -> Option<ListOffsetsTopic> {
+    let led = topic.partitions.iter().filter(|partition| partition.leader_id == broker);
+    let question = |index| ListOffsetsPartition { partition_index: index, timestamp: LATEST, ..Default::default() };
+    let partitions: Vec<_> = led.map(|partition| question(partition.partition_index)).collect();
+    let name = topic.name.clone()?;
+    (!partitions.is_empty()).then_some(ListOffsetsTopic { name, partitions })
+}
+
+fn has_leaders(topic: &MetadataResponseTopic) -> bool {
     let led = topic.partitions.iter().all(|partition| partition.error_code == 0 && partition.leader_id >= 0);
     topic.error_code == ErrorCode::None.code() && !topic.partitions.is_empty() && led
 }

@@ -9,8 +9,8 @@ use crate::progress::Progress;
 use crate::report::{Amount, Report, cpu_seconds};
 
 impl NewTopics {
-    /// Makes the topics, so many in a request, one request after the other, and waits until each partition has a leader.
-    /// The report's time ends then; its latency is that of the requests.
+    /// Makes the topics, so many in a request, one request after the other, and waits until each partition is served by
+    /// its leader. The report's time ends then; its latency is that of the requests.
     pub fn run(&self, bootstrap: &str, per_request: usize, progress: &Progress) -> Result<Report, BenchError> {
         let mut cluster = Cluster::open(bootstrap)?;
         let mut timed = Timed::start("create-topics", progress);

@@ -29,6 +29,9 @@ pub(super) const JVM: [&str; 8] = [
     "-XX:+ExplicitGCInvokesConcurrent",
     "-Djava.awt.headless=true",
 ];
+/// Kafka keeps a deleted topic's files for a minute otherwise, and looks for them half a minute after its start: the disk
+/// would fill up.
+const DELETE_AT_ONCE: &str = "log.segment.delete.delay.ms=100\nlog.initial.task.delay.ms=100\n";
 /// The system hands out ports from here on to connections; a probe must not be given the one that it knocks at.
 const PORTS: std::ops::Range<u16> = 19092..32000;
 /// A broker is at rest when it used less than this share of a core for a moment.
@@ -71,7 +74,7 @@ impl Contestant {
     pub(super) fn kafka(binary: &Path) -> Result<Self> {
         let data = cluster::empty_folder("bench/kafka")?;
         let (port, controller) = (port(PORTS.start)?, port(PORTS.start + 1000)?);
-        let kafka = Some(Kafka::prepare(&data, (port, controller))?);
+        let kafka = Some(Kafka::prepare(&data, (port, controller), DELETE_AT_ONCE)?);
         Ok(Self { name: "Kafka", binary: binary.to_owned(), data, port, kafka, cluster: None })
     }
 
@@ -144,10 +147,6 @@ impl Contestant {
         let mut words = words(&["create-topics", "--topic", topic, "--partitions", &partitions.to_string()]);
         for (key, value) in configs {
             words.extend(["--topic-config".to_owned(), format!("{key}={value}")]);
-        }
-        // Kafka keeps a deleted topic's files for a minute otherwise, and the disk would fill up.
-        if self.is_kafka() {
-            words.extend(["--topic-config".to_owned(), "file.delete.delay.ms=0".to_owned()]);
         }
         self.load(&words).map(drop)
     }

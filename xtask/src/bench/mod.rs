@@ -94,18 +94,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let begun = Instant::now();
     let mut pair = Pair { kafka: Contestant::kafka(&binary)?, millstream: Contestant::millstream(&binary)? };
     let mut sections = Vec::new();
+    let mut report = |section: Section| {
+        print!("{section}");
+        sections.push(section);
+    };
     if args.wants("start") {
-        sections.push(pair.starts(if args.quick { 1 } else { STARTS })?);
+        report(pair.starts(if args.quick { 1 } else { STARTS })?);
     }
     pair.each(|broker| broker.start().map(drop))?;
     if !rows.is_empty() {
         pair.each(|broker| warm_up(broker, args.conditions()))?;
     }
     for row in rows {
-        sections.push(pair.row(row, args)?);
+        report(pair.row(row, args)?);
     }
     if args.wants("memory") {
-        sections.push(pair.memory()?);
+        report(pair.memory()?);
     }
     pair.each(Contestant::stop)?;
     let machine = machine::Machine::look(&binary)?;

@@ -1,6 +1,6 @@
 //! The page: docs/reference/benchmarks.md.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use super::{
     figures::{Better, Compared, number},
@@ -24,12 +24,25 @@ pub(super) struct Section {
 
 impl Section {
     pub(super) fn new(name: &'static str, title: &str, note: &str, compared: Vec<Compared>) -> Self {
-        println!("\n{title}");
-        for one in &compared {
-            let ratio = one.ratio().map_or_else(String::new, |ratio| format!("  {ratio:.2}×"));
-            println!("  {:55} {:>24} {:>24}{ratio}", label(one), one.kafka.to_string(), one.millstream.to_string());
-        }
         Self { title: title.to_owned(), name, note: note.to_owned(), compared }
+    }
+}
+
+/// What a terminal shows while the run goes on.
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n{:57} {:>24} {:>24}  ratio", self.title, "Apache Kafka", "Millstream")?;
+        for one in &self.compared {
+            let ratio = one.ratio().map_or_else(|| "–".to_owned(), |ratio| format!("{}×", number(ratio)));
+            writeln!(
+                f,
+                "  {:55} {:>24} {:>24}  {ratio}",
+                label(one),
+                one.kafka.to_string(),
+                one.millstream.to_string()
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -47,7 +60,8 @@ const HOW: &str = "\
 ## How it is measured
 
 - Kafka is one node in its default configuration, with the heap (`-Xmx1G -Xms1G`) and the collector that its own start script gives it.
-  Its topics have `file.delete.delay.ms=0`, so that the disk is free again after each run, and whatever their row names.
+  It removes the files of deleted topics at once (`log.segment.delete.delay.ms=100`), so that the disk is free again after each run, and its
+  topics have the configs that their row names.
 - Both brokers run during the whole comparison, in the default scheduling class, with their data on the same disk; one is loaded, the other idle.
   Before anything counts, each has taken 5 GB, given them back, and answered 100,000 small requests. The brokers take turns, and each goes first
   every other time.

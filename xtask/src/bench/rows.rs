@@ -179,7 +179,7 @@ pub(super) static ROWS: [Row; 17] = [
     row(
         "create",
         "Create 1,000 partitions: 100 topics of 10 in one request",
-        "Until Metadata gives every partition a leader.",
+        "Until the leader of every partition answers ListOffsets.",
         "fsync",
         Load::Create { topics: 100, partitions_each: 10 },
     ),

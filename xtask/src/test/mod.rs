@@ -122,7 +122,7 @@ fn start_millstream() -> Result<(Cluster, Option<PathBuf>)> {
 /// Starts Apache Kafka, one node, on free ports with an empty data folder.
 fn start_kafka() -> Result<(Cluster, Option<PathBuf>)> {
     let data = cluster::empty_folder("clients/kafka-data")?;
-    let kafka = Kafka::prepare(&data, (cluster::free_port()?, cluster::free_port()?))?;
+    let kafka = Kafka::prepare(&data, (cluster::free_port()?, cluster::free_port()?), "")?;
     let mut cluster = kafka.spawn(&["-Xmx512M", "-XX:+UseSerialGC"])?;
     cluster.wait_until_connected(&kafka.log)?;
     Ok((cluster, Some(data)))

@@ -34,7 +34,7 @@ enum Load {
     Fetch(FetchArgs),
     /// Send records one by one and wait until a consumer has each.
     E2e(EndToEndArgs),
-    /// Make topics and wait until every partition has a leader.
+    /// Make topics and wait until every partition is served by its leader.
     CreateTopics(CreateTopicsArgs),
     /// Remove topics and wait until they are unknown.
     DeleteTopics(TopicsArgs),
