@@ -180,7 +180,7 @@ impl Connection {
     pub(crate) fn receive_some(&mut self) -> Result<bool, BenchError> {
         self.incoming.drain(..std::mem::take(&mut self.taken));
         // Room is made in proportion to what has come, so that a lying length costs nothing.
-        let missing = self.answer_bytes()?.map_or(0, |bytes| bytes - self.incoming.len());
+        let missing = self.answer_bytes()?.map_or(0, |bytes| bytes.saturating_sub(self.incoming.len()));
         let wanted = missing.clamp(READ_BYTES_MIN, self.incoming.len().max(READ_BYTES));
         if self.incoming.capacity() - self.incoming.len() < wanted {
             self.incoming.reserve(wanted);

@@ -22,8 +22,8 @@ use crate::report::{Amount, Report, cpu_seconds};
 
 const PRODUCE_VERSION_MAX: i16 = 12;
 const FETCH_VERSION_MAX: i16 = 12;
-/// What a consumer lets the broker wait; Java's default is half of it.
-const MAX_WAIT_MS: i32 = 1000;
+/// So long that a fetch still waits when the next record is due, also at a slow rate.
+const MAX_WAIT_MS: i32 = 30_000;
 const FETCH_BYTES_MAX: i32 = 1 << 20;
 
 /// What to send, and how often. The records go to partition 0.
@@ -50,8 +50,8 @@ impl EndToEnd {
         let mut pace = Pace::new(quota.begun, self.rate, 1);
         let (mut latency, mut amount) = (Histogram::new(), Amount::default());
         while quota.take_request(Instant::now()) {
-            wait_until(pace.due());
             trip.ask()?;
+            wait_until(pace.due());
             let from = pace.sent(Instant::now());
             let arrived = trip.send()?;
             latency.record(arrived.saturating_duration_since(from));

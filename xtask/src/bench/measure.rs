@@ -1,6 +1,6 @@
 //! What the system says of a process and of the machine: CPU, memory, bytes written. Linux only (`/proc`).
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 
@@ -11,9 +11,20 @@ const SECTOR_BYTES: u64 = 512;
 /// Counters at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counters {
-    /// Of the broker's process, user and system, in seconds.
+    at: Instant,
+    broker_cpu: f64,
+    /// Of all cores together.
+    not_busy: f64,
+    broker_written: u64,
+    disk_written: Option<u64>,
+}
+
+/// What was used between two moments.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spent {
+    /// By the broker's process, user and system, in seconds.
     pub(super) broker_cpu: f64,
-    /// Of the whole machine, kernel threads included.
+    /// By the whole machine, kernel threads included.
     pub(super) machine_cpu: f64,
     /// What the broker's process has handed to the disk, or to the page cache to be written.
     pub(super) broker_written: u64,
@@ -24,10 +35,24 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn read(pid: u32, data: &Path) -> Result<Self> {
         Ok(Self {
+            at: Instant::now(),
             broker_cpu: broker_cpu(pid)?,
-            machine_cpu: machine_cpu(&text("/proc/stat")?)?,
+            not_busy: not_busy(&text("/proc/stat")?)?,
             broker_written: field(&text(&format!("/proc/{pid}/io"))?, "write_bytes:")?,
             disk_written: disk_written(data),
+        })
+    }
+
+    /// The machine's CPU is what its cores did not idle: Linux measures idling exactly, and the rest by samples that miss
+    /// what runs in step with its clock.
+    pub(super) fn since(&self, before: &Self) -> Result<Spent> {
+        let cores = std::thread::available_parallelism()?.get() as f64;
+        let elapsed = (self.at - before.at).as_secs_f64();
+        Ok(Spent {
+            broker_cpu: self.broker_cpu - before.broker_cpu,
+            machine_cpu: elapsed * cores - (self.not_busy - before.not_busy),
+            broker_written: self.broker_written - before.broker_written,
+            disk_written: self.disk_written.zip(before.disk_written).map(|(after, before)| after - before),
         })
     }
 }
@@ -66,13 +91,13 @@ fn process_cpu(stat: &str) -> Result<f64> {
     Ok(ticks as f64 / TICKS_PER_SECOND)
 }
 
-/// Everything but idling, waiting for disks, and what other virtual machines took.
-fn machine_cpu(stat: &str) -> Result<f64> {
+/// Idling, waiting for disks, and what other virtual machines took.
+fn not_busy(stat: &str) -> Result<f64> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).context("no cpu in /proc/stat")?;
     let ticks: Vec<u64> = line.split_whitespace().filter_map(|tick| tick.parse().ok()).collect();
-    // user nice system idle iowait irq softirq steal; guests are counted in user already.
-    let busy: u64 = [0, 1, 2, 5, 6].iter().filter_map(|&index| ticks.get(index)).sum();
-    Ok(busy as f64 / TICKS_PER_SECOND)
+    // user nice system idle iowait irq softirq steal …
+    let idle: u64 = [3, 4, 7].iter().filter_map(|&index| ticks.get(index)).sum();
+    Ok(idle as f64 / TICKS_PER_SECOND)
 }
 
 /// Sectors written are the seventh figure of a block device's statistics; `None` on a file system without one.
@@ -94,14 +119,26 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_is_busy_with_all_but_idle_iowait_and_steal() {
-        assert_eq!(machine_cpu("cpu  100 20 30 9999 888 4 6 777 50 0\ncpu0 1 1 1 1\n").unwrap(), 1.6);
+    fn idle_iowait_and_steal_are_what_the_machine_did_not_do() {
+        assert_eq!(not_busy("cpu  100 20 30 9000 800 4 6 700 50 0\ncpu0 1 1 1 1\n").unwrap(), 105.0);
+    }
+
+    #[test]
+    fn a_busy_thread_is_seen_in_the_process_and_in_the_machine() {
+        let read = || Counters::read(std::process::id(), Path::new(".")).unwrap();
+        let before = read();
+        let until = before.at + std::time::Duration::from_millis(300);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        let spent = read().since(&before).unwrap();
+        // Others may run meanwhile: this process may get less than a core, and the machine is busier than it.
+        assert!(spent.broker_cpu > 0.01, "{spent:?}");
+        assert!(spent.machine_cpu > 0.2, "{spent:?}");
     }
 
     #[test]
     fn this_process_can_be_measured() {
-        let counters = Counters::read(std::process::id(), Path::new(".")).unwrap();
-        assert!(counters.machine_cpu > 0.0);
         let (now, most) = resident(std::process::id()).unwrap();
         assert!(now > 0 && most >= now);
         assert!(memory("MemTotal:").unwrap() > now);

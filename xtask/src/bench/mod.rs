@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ROW,…", value_delimiter = ',')]
     rows: Vec<String>,
     /// Runs of each row, of which the median counts
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     repetitions: u16,
     /// A twentieth of the load, to see that everything works; the page then goes to target/bench
     #[arg(long)]

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::{
     contestant::{Contestant, Report, words},
     figures::{self, Measured},
-    measure::Counters,
+    measure::{Counters, Spent},
     pages::WarmPages,
 };
 
@@ -296,7 +296,7 @@ fn create(topics: u32, partitions_each: u32, broker: &Contestant) -> Result<Meas
     let cost = Cost::of(broker, &words(&[&["create-topics", "--partitions", &each][..], &named].concat()))?;
     broker.load(&words(&[&["delete-topics"][..], &named].concat()))?;
     broker.rest()?;
-    Ok(vec![(figures::CREATE, cost.report.seconds * 1e3), (figures::CREATE_CPU, cost.broker_cpu * 1e3)])
+    Ok(vec![(figures::CREATE, cost.report.seconds * 1e3), (figures::CREATE_CPU, cost.spent.broker_cpu * 1e3)])
 }
 
 /// The same pages for both brokers.
@@ -312,10 +312,7 @@ fn warm(conditions: Conditions, bytes: u64) -> Result<Option<WarmPages>> {
 /// What a load cost, until everything that it caused was done: background writes, and the file system's.
 struct Cost {
     report: Report,
-    broker_cpu: f64,
-    machine_cpu: f64,
-    broker_written: u64,
-    disk_written: Option<u64>,
+    spent: Spent,
 }
 
 impl Cost {
@@ -324,22 +321,17 @@ impl Cost {
         let before = Counters::read(pid, &broker.data)?;
         let report = broker.load(load)?;
         broker.settle()?;
-        let after = Counters::read(pid, &broker.data)?;
-        Ok(Self {
-            broker_cpu: after.broker_cpu - before.broker_cpu,
-            machine_cpu: after.machine_cpu - before.machine_cpu - report.generator_cpu_seconds,
-            broker_written: after.broker_written - before.broker_written,
-            disk_written: after.disk_written.zip(before.disk_written).map(|(after, before)| after - before),
-            report,
-        })
+        let mut spent = Counters::read(pid, &broker.data)?.since(&before)?;
+        spent.machine_cpu -= report.generator_cpu_seconds;
+        Ok(Self { report, spent })
     }
 
     fn per_gigabyte(&self) -> Measured {
         let gigabytes = self.report.bytes as f64 / 1e9;
         vec![
             (figures::THROUGHPUT, self.report.megabytes_per_second),
-            (figures::BROKER_CPU, self.broker_cpu / gigabytes),
-            (figures::MACHINE_CPU, self.machine_cpu / gigabytes),
+            (figures::BROKER_CPU, self.spent.broker_cpu / gigabytes),
+            (figures::MACHINE_CPU, self.spent.machine_cpu / gigabytes),
         ]
     }
 
@@ -347,15 +339,15 @@ impl Cost {
         let each = |seconds: f64| seconds / self.report.requests as f64 * 1e6;
         vec![
             (figures::REQUESTS, self.report.requests_per_second),
-            (figures::REQUEST_CPU, each(self.broker_cpu)),
-            (figures::MACHINE_REQUEST_CPU, each(self.machine_cpu)),
+            (figures::REQUEST_CPU, each(self.spent.broker_cpu)),
+            (figures::MACHINE_REQUEST_CPU, each(self.spent.machine_cpu)),
         ]
     }
 
     fn written(&self) -> Measured {
         let per_byte = |written: u64| written as f64 / self.report.bytes as f64;
-        let disk = self.disk_written.map(|written| (figures::DISK_WRITTEN, per_byte(written)));
-        [(figures::WRITTEN, per_byte(self.broker_written))].into_iter().chain(disk).collect()
+        let disk = self.spent.disk_written.map(|written| (figures::DISK_WRITTEN, per_byte(written)));
+        [(figures::WRITTEN, per_byte(self.spent.broker_written))].into_iter().chain(disk).collect()
     }
 
     fn latency(&self) -> Result<Measured> {
