@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod brought;
+mod cluster;
 mod codegen;
 mod golden;
 mod test;
@@ -20,6 +23,8 @@ struct Chores {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Compare Millstream with Apache Kafka on this machine; writes docs/reference/benchmarks.md.
+    Bench(bench::Args),
     /// Write Rust from Kafka's message definitions.
     Codegen(codegen::Args),
     /// Record what Kafka's own code writes, for the codec's tests.
@@ -32,6 +37,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let done = match Chores::parse().chore {
+        Chore::Bench(args) => bench::run(&args),
         Chore::Codegen(args) => codegen::run(&args),
         Chore::Golden(args) => golden::run(&args),
         Chore::Test(args) => test::run(&args),

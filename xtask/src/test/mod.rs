@@ -4,15 +4,17 @@
 //! this chore starts on a free port, or against Apache Kafka itself (`--against kafka`), which proves the programs.
 //! A client whose toolchain is missing is named loudly; with CI=true that is a failure. The last line sums up everything.
 
-use std::process::Stdio;
+use std::{fs, path::PathBuf, process::Stdio};
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
-use self::{cluster::Cluster, suite::Suite, tally::Tally};
-use crate::workspace;
+use self::{suite::Suite, tally::Tally};
+use crate::{
+    cluster::{self, Cluster, Kafka},
+    workspace,
+};
 
-mod cluster;
 mod suite;
 mod tally;
 
@@ -92,14 +94,49 @@ fn clients(args: &Args, suites: &[&Suite]) -> Result<Tally> {
     }
     for (suite, environment) in ready {
         // A cluster of its own for each suite, so that none depends on what another left behind.
-        let cluster = match &args.bootstrap {
-            Some(address) => Cluster::running(address),
-            None if args.against == Against::Kafka => Cluster::start_kafka()?,
-            None => Cluster::start_millstream()?,
+        let (cluster, data) = match &args.bootstrap {
+            Some(address) => (Cluster::running(address), None),
+            None if args.against == Against::Kafka => start_kafka()?,
+            None => start_millstream()?,
         };
         println!("\n== {} against {}", suite.name, cluster.bootstrap);
         tally += suite.run(&cluster, &environment)?;
-        tally += cluster.stop()?;
+        tally += stop(cluster, data)?;
     }
     Ok(tally)
+}
+
+/// Starts `millstream broker` on a free port with an empty data folder.
+fn start_millstream() -> Result<(Cluster, Option<PathBuf>)> {
+    let built = workspace::cargo().args(["build", "-q", "-p", "millstream-cli"]).status()?;
+    ensure!(built.success(), "the broker does not build");
+    let data = cluster::empty_folder("clients/millstream-data")?;
+    // As Kafka's own server.properties says it, so that both describe their topics in the same words.
+    let options = ["--set", "node.id=1", "--set", "log.segment.bytes=1073741824"];
+    let binary = workspace::target().join("debug/millstream");
+    let mut cluster = Cluster::spawn_millstream(&binary, &data, 0, &options)?;
+    cluster.wait_until_listening()?;
+    Ok((cluster, Some(data)))
+}
+
+/// Starts Apache Kafka, one node, on free ports with an empty data folder.
+fn start_kafka() -> Result<(Cluster, Option<PathBuf>)> {
+    let data = cluster::empty_folder("clients/kafka-data")?;
+    let kafka = Kafka::prepare(&data, (cluster::free_port()?, cluster::free_port()?), "")?;
+    let mut cluster = kafka.spawn(&["-Xmx512M", "-XX:+UseSerialGC"])?;
+    cluster.wait_until_connected(&kafka.log)?;
+    Ok((cluster, Some(data)))
+}
+
+/// Stops what was started here; a broker that does not end by itself, and cleanly, is a failed claim.
+fn stop(cluster: Cluster, data: Option<PathBuf>) -> Result<Tally> {
+    let Some(status) = cluster.stop()? else { return Ok(Tally::default()) };
+    let claim = if cluster::is_clean(status) {
+        data.map_or(Ok(()), fs::remove_dir_all)?;
+        "ok - the broker stops cleanly".to_owned()
+    } else {
+        format!("not ok - the broker stops cleanly ({status})")
+    };
+    println!("{claim}");
+    Ok(Tally::of_claim(&claim))
 }

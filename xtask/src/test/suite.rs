@@ -6,13 +6,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 
-use super::{
+use super::tally::{Tally, follow};
+use crate::{
+    brought::{self, clients},
     cluster::Cluster,
-    tally::{Tally, follow},
+    workspace,
 };
-use crate::workspace;
 
 /// One program in tests/clients that drives somebody's Kafka client.
 pub(super) struct Suite {
@@ -80,8 +81,8 @@ impl Suite {
         }
         match self.brought {
             Brought::Nothing => Ok(PathBuf::new()),
-            Brought::Jars(pom) => jars(pom),
-            Brought::Python(requirements) => venv(requirements),
+            Brought::Jars(pom) => brought::jars(pom),
+            Brought::Python(requirements) => brought::venv(requirements),
         }
     }
 
@@ -111,10 +112,6 @@ impl Suite {
     }
 }
 
-fn clients() -> PathBuf {
-    workspace::root().join("tests/clients")
-}
-
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
@@ -127,51 +124,4 @@ fn debian_package(program: &str) -> &str {
         "python3" => "python3-venv",
         other => other,
     }
-}
-
-/// The jars that a pom names, copied once per content of the pom.
-pub(super) fn jars(pom: &str) -> Result<PathBuf> {
-    let pom = clients().join(pom);
-    let name = pom.file_name().and_then(|name| name.to_str()).context("a pom has a name")?.replace(".pom.xml", "");
-    bring(&format!("kafka-{name}"), &pom, |folder| {
-        let mut maven = Command::new("mvn");
-        maven.args(["-q", "-B", "-ntp", "--color=never", "-f"]).arg(&pom);
-        maven.arg("dependency:copy-dependencies").arg(format!("-DoutputDirectory={}", folder.display()));
-        succeed(&mut maven)
-    })
-}
-
-fn venv(requirements: &str) -> Result<PathBuf> {
-    let requirements = clients().join(requirements);
-    let name = requirements.file_stem().and_then(|name| name.to_str()).context("a requirements file has a name")?;
-    bring(name, &requirements, |folder| {
-        succeed(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-        let mut pip = Command::new(folder.join("bin/pip"));
-        pip.args(["install", "-q", "--disable-pip-version-check", "-r"]).arg(&requirements);
-        succeed(&mut pip)
-    })
-}
-
-/// Fills target/clients/NAME by `fill`, unless it was filled from the same `source` before.
-fn bring(name: &str, source: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let folder = workspace::target().join("clients").join(name);
-    let filled_from = folder.join(".filled-from");
-    let wanted = fs::read(source).with_context(|| format!("reading {}", source.display()))?;
-    if fs::read(&filled_from).is_ok_and(|filled| filled == wanted) {
-        return Ok(folder);
-    }
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder)?;
-    println!("bringing {name} for {}", source.display());
-    fill(&folder)?;
-    fs::write(filled_from, wanted)?;
-    Ok(folder)
-}
-
-fn succeed(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("starting {command:?}"))?;
-    if !status.success() {
-        bail!("{command:?} ended with {status}");
-    }
-    Ok(())
 }

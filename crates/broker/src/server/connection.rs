@@ -154,9 +154,13 @@ impl Connection {
 
     /// Waits for the next thing to happen, and does it.
     async fn step(&mut self, stop: &CancellationToken) -> Result<(), Closed> {
-        self.gather_ready()?;
+        let gathered = self.gather_ready()?;
         if !self.outbound.is_empty() {
             return self.write_answers().await;
+        }
+        if gathered {
+            // Records that are not acknowledged leave nothing to write, but a request that was read behind them may begin.
+            return Ok(());
         }
         let may_read = match self.received.incomplete()? {
             Some(bytes) => self.take_front_memory(bytes).await,
@@ -183,12 +187,13 @@ impl Connection {
         }
     }
 
-    /// Gathers the answers that are ready already, so that one write sends them all.
-    fn gather_ready(&mut self) -> Result<(), Closed> {
+    /// Gathers the answers that are ready already, so that one write sends them all; whether there were any.
+    fn gather_ready(&mut self) -> Result<bool, Closed> {
+        let before = self.waiting.len();
         while let Some(Some((answer, _memory))) = self.waiting.next().now_or_never() {
             self.gather(answer?);
         }
-        Ok(())
+        Ok(self.waiting.len() < before)
     }
 
     /// Takes memory for the frame at the front, and says whether it has it. Waits for it only when no answer is

@@ -5,12 +5,13 @@ use bytes::Bytes;
 use millstream_model::batch::{Batch, BatchBuilder, BatchIter, ProducerStamp, RecordIter};
 use millstream_model::compression::Compression;
 use millstream_model::{ProducerEpoch, ProducerId, Sequence, TimestampMs};
+use millstream_protocol::api_versions::ApiVersionsRequest;
 use millstream_protocol::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use millstream_protocol::fetch::{FetchPartition, FetchRequest, FetchTopic, PartitionData};
 use millstream_protocol::init_producer_id::InitProducerIdRequest;
 use millstream_protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use millstream_protocol::produce::{PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData};
-use millstream_protocol::{ErrorCode, Records};
+use millstream_protocol::{ErrorCode, Records, frame_request};
 
 const TOPIC: &str = "measurements";
 
@@ -136,6 +137,20 @@ fn without_acks_records_are_written_and_failure_closes_the_connection() {
     assert_eq!(records_of(fetch(&mut peer, 0, 0, 1 << 20)), expected(&[(0, "a")]));
     peer.send(&unanswered(Bytes::new()), 9);
     assert!(peer.is_closed());
+}
+
+#[test]
+fn a_request_behind_unacknowledged_records_is_answered_though_nothing_more_comes() {
+    let server = Server::start(&[("millstream.durability", "os")]);
+    let mut peer = server.peer();
+    create(&mut peer, &[]);
+    let unanswered = ProduceRequest { acks: 0, ..produce_request(batch(&["a"])) };
+    let frame = |id| frame_request(&unanswered, 9, id, None).unwrap().into_contiguous();
+    let question = frame_request(&ApiVersionsRequest::default(), 0, 7, None).unwrap().into_contiguous();
+    // In one piece, so that the broker has read all of it before the first record is written.
+    let pieces: Vec<Bytes> = (0..100).map(frame).chain([question]).collect();
+    peer.send_bytes(&pieces.concat());
+    assert!(peer.receive::<ApiVersionsRequest>(0).is_some());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! A command builds the runtime it needs itself: the broker wants one thread per core, a tool wants one.
 
 pub(crate) mod apply;
+mod bench;
 mod broker;
 mod delete;
 mod get;
@@ -65,6 +66,7 @@ enum Command {
     Logs(logs::Args),
     Up(up::Args),
     Broker(broker::Args),
+    Bench(bench::Args),
 }
 
 /// The rest of the line, which a tool reads itself: docs/decisions/0004.
@@ -96,6 +98,7 @@ pub(crate) fn run(line: CommandLine) -> Result<ExitCode> {
         Command::Logs(args) => wait_for(logs::run(args)),
         Command::Up(args) => wait_for(up::run(args)),
         Command::Broker(args) => broker::run(args),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 
@@ -126,7 +129,8 @@ impl Command {
             | Self::Delete(_)
             | Self::Get(_)
             | Self::Logs(_)
-            | Self::Up(_) => QUIET,
+            | Self::Up(_)
+            | Self::Bench(_) => QUIET,
             Self::Broker(_) => "info",
         }
     }
