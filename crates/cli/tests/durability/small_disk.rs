@@ -55,7 +55,7 @@ impl SmallDisk {
     }
 
     /// The same from outside.
-    pub(crate) fn from_outside(&self) -> PathBuf {
+    pub(crate) fn seen_from_outside(&self) -> PathBuf {
         let inside = self.mount.strip_prefix("/").expect("the path is absolute");
         PathBuf::from(format!("/proc/{}/root", self.holder.id())).join(inside)
     }
@@ -69,20 +69,20 @@ impl SmallDisk {
 
     /// Bytes that may still be written.
     pub(crate) fn free_bytes(&self) -> u64 {
-        let stat = rustix::fs::statvfs(self.from_outside()).unwrap();
+        let stat = rustix::fs::statvfs(self.seen_from_outside()).unwrap();
         stat.f_bavail * stat.f_frsize
     }
 
     /// Writes a file until not one byte more goes in, as any other program may.
     pub(crate) fn fill(&self, name: &str) {
-        let mut file = fs::File::create(self.from_outside().join(name)).unwrap();
+        let mut file = fs::File::create(self.seen_from_outside().join(name)).unwrap();
         for piece in [1 << 20, 4096, 1] {
             while file.write_all(&vec![0; piece]).and_then(|()| file.sync_data()).is_ok() {}
         }
     }
 
     pub(crate) fn remove(&self, name: &str) {
-        fs::remove_file(self.from_outside().join(name)).unwrap();
+        fs::remove_file(self.seen_from_outside().join(name)).unwrap();
     }
 }
 
