@@ -333,7 +333,8 @@ async fn a_burst_does_not_eat_the_reserve() {
         Storage::open(options(1), Arc::clone(&disk), clock, vec![spec("a", LogConfig::default())]).await.unwrap();
     let a = partition(&storage, "a");
     let filler = plain(&["x".repeat(10_000).as_str()], 10);
-    let admitted = (0..10_000).take_while(|_| a.append(&[filler.clone()], AppendOrigin::Client, NOW).is_ok()).count();
+    let admitted =
+        (0..10_000).take_while(|_| a.append(std::slice::from_ref(&filler), AppendOrigin::Client, NOW).is_ok()).count();
     assert!((300..800).contains(&admitted), "{admitted} of 10 kB on 8 MiB with a reserve of 1 MiB");
     storage.close().await.unwrap();
     assert!(disk.space().await.unwrap().usable > 0);
