@@ -13,7 +13,7 @@ use self::{
     contestant::{Contestant, words},
     figures::{Compared, Measured},
     page::{Comparison, Section},
-    rows::{Conditions, ROWS, Row},
+    rows::{Conditions, ROWS, Row, WarmUp},
 };
 use crate::workspace;
 
@@ -31,7 +31,7 @@ const STARTS: usize = 5;
 const IDLE_SECONDS: u64 = 5;
 const QUICK_DIVISOR: u64 = 20;
 
-/// What to measure; everything by default, which takes about a quarter of an hour.
+/// What to measure; everything by default, which takes some ten minutes.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only these rows, by name or by the beginning of names; the page then goes to target/bench
@@ -113,7 +113,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     pair.each(Contestant::stop)?;
     let machine = machine::Machine::look(&binary)?;
-    let comparison = Comparison { command: args.command(), machine, warm: args.conditions().warm, sections };
+    let Conditions { warm, .. } = args.conditions();
+    let warmed = args.conditions().warm_up();
+    let comparison = Comparison { command: args.command(), machine, warm, warmed, sections };
     write(&comparison, args.is_whole())?;
     pair.each(|broker| Ok(fs::remove_dir_all(&broker.data)?))?;
     println!("done in {} s", begun.elapsed().as_secs());
@@ -208,8 +210,8 @@ impl Pair {
 
 /// The same for both: Kafka's virtual machine compiles what is used often, and is slow before.
 fn warm_up(broker: &mut Contestant, conditions: Conditions) -> Result<()> {
-    let bytes = (5_000_000_000 / conditions.divisor).to_string();
-    let requests = (100_000 / conditions.divisor).to_string();
+    let WarmUp { bytes, requests } = conditions.warm_up();
+    let (bytes, requests) = (bytes.to_string(), requests.to_string());
     println!("warming {}", broker.name);
     let topic = ["--topic", "warm"];
     broker.create("warm", 4, if broker.is_kafka() { &[] } else { &[("millstream.durability", "os")] })?;

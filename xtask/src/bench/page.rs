@@ -5,12 +5,14 @@ use std::fmt::{self, Write as _};
 use super::{
     figures::{Better, Compared, number},
     machine::Machine,
+    rows::WarmUp,
 };
 
 pub(super) struct Comparison {
     pub(super) command: String,
     pub(super) machine: Machine,
     pub(super) warm: bool,
+    pub(super) warmed: WarmUp,
     pub(super) sections: Vec<Section>,
 }
 
@@ -63,8 +65,7 @@ const HOW: &str = "\
   It removes the files of deleted topics at once (`log.segment.delete.delay.ms=100`), so that the disk is free again after each run, and its
   topics have the configs that their row names.
 - Both brokers run during the whole comparison, in the default scheduling class, with their data on the same disk; one is loaded, the other idle.
-  Before anything counts, each has taken 5 GB, given them back, and answered 100,000 small requests. The brokers take turns, and each goes first
-  every other time.
+  The brokers take turns, and each goes first every other time.
 - The load generator is `millstream bench`: batches built beforehand, raw connections, on the same machine. Throughput and latency are of the
   load; CPU and written bytes are counted until the broker has come to rest and the file system is synced, so what is put off is not left out.
   The machine's CPU includes the kernel's own threads, where write-back hides, and whatever else ran.
@@ -79,6 +80,13 @@ pub(super) fn render(comparison: &Comparison) -> String {
         "- Pages are cold: before each run that writes, five seconds pass in which a virtual machine gives free memory back to its host.\n"
     };
     page += pages;
+    let (gigabytes, requests) = (comparison.warmed.bytes as f64 / 1e9, comparison.warmed.requests as f64);
+    let warmed = writeln!(
+        page,
+        "- Before the first load counts, each broker has taken {gigabytes} GB, given them back, and answered {} small requests.",
+        number(requests)
+    );
+    warmed.expect("a string takes every write");
     page += "\n## Figures\n";
     for section in &comparison.sections {
         page += &table(section);
@@ -134,7 +142,8 @@ pub(super) mod tests {
             millstream: "millstream 0.1.0 (abc)".to_owned(),
         };
         let section = Section::new("produce-1", "Produce <1 MB> & more", "As it is.", compare(&kafka, &millstream));
-        Comparison { command: "cargo xtask bench".to_owned(), machine, warm: true, sections: vec![section] }
+        let warmed = WarmUp { bytes: 5_000_000_000, requests: 100_000 };
+        Comparison { command: "cargo xtask bench".to_owned(), machine, warm: true, warmed, sections: vec![section] }
     }
 
     #[test]
@@ -145,6 +154,7 @@ pub(super) mod tests {
             "| machine | 2 cores (a processor), 24 GiB, Linux 6.1 |",
             "| throughput, MB/s ↑ | 610 (600–620) | 1,220 | 2.00× |",
             "| broker CPU, s/GB ↓ | 1.50 | 0.450 | 0.300× |",
+            "- Before the first load counts, each broker has taken 5 GB, given them back, and answered 100,000 small requests.",
         ] {
             assert!(page.lines().any(|found| found == line), "`{line}` is not in\n{page}");
         }

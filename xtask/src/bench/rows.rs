@@ -201,6 +201,20 @@ pub(super) struct Conditions {
     pub(super) warm: bool,
 }
 
+impl Conditions {
+    pub(super) fn warm_up(self) -> WarmUp {
+        WarmUp { bytes: 5_000_000_000 / self.divisor, requests: 100_000 / self.divisor }
+    }
+}
+
+/// What each broker does before anything counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WarmUp {
+    pub(super) bytes: u64,
+    /// With one record each.
+    pub(super) requests: u64,
+}
+
 impl Row {
     /// What has to be there before the first run.
     pub(super) fn prepare(&self, broker: &Contestant, conditions: Conditions) -> Result<()> {
