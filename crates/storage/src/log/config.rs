@@ -54,6 +54,10 @@ pub struct EngineLimits {
     pub waiting_bytes_max: usize,
     /// Durable bytes that may wait for their segments; beyond, slots wait.
     pub unsettled_bytes_max: usize,
+    /// Durable slots wait this long for more, so that one write carries several of a partition's batches to its segment,
+    pub settle_after: Duration,
+    /// unless so many bytes wait.
+    pub settle_bytes: usize,
     /// Newest batches kept in memory for readers.
     pub tail_bytes_max: usize,
     /// A checkpoint is taken when data has waited for it so long,
@@ -85,6 +89,8 @@ impl Default for EngineLimits {
             slots_in_flight_max: 4,
             waiting_bytes_max: 256 << 20,
             unsettled_bytes_max: 64 << 20,
+            settle_after: Duration::from_millis(10),
+            settle_bytes: 1 << 20,
             tail_bytes_max: 32 << 20,
             checkpoint_interval: Duration::from_secs(10),
             checkpoint_bytes: 64 << 20,

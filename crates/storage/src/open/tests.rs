@@ -21,7 +21,8 @@ const NOW: TimestampMs = TimestampMs(1_000);
 
 fn options(nonce: u64) -> StorageOptions {
     let options = StorageOptions::new("cluster".into(), BrokerId(1), Uuid::from_u64_pair(7, nonce));
-    StorageOptions { lane_file_bytes: 64 << 10, ..options }
+    let limits = EngineLimits { settle_after: Duration::ZERO, ..EngineLimits::default() };
+    StorageOptions { lane_file_bytes: 64 << 10, background: Background::Tasks, limits, ..options }
 }
 
 async fn open(disk: &Arc<dyn Disk>, nonce: u64, topics: &[&str]) -> (Storage, RecoveryReport) {

@@ -27,7 +27,7 @@ use super::{
     LoadReport, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentError, SegmentRun, SegmentStore,
     SegmentTarget,
 };
-use crate::disk::{Disk, DiskError, DiskOp};
+use crate::disk::{Disk, DiskAnswer, DiskError, DiskOp};
 use crate::lane::slot::PartitionKey;
 
 /// Directory of Kafka's files below the disk's root.
@@ -90,16 +90,6 @@ impl KafkaDirectories {
         Self { disk, partitions: Mutex::default(), checkpoints, cursors: Cursors::default() }
     }
 
-    async fn perform_all(&self, ops: Vec<DiskOp>) -> Result<(), DiskError> {
-        let mut answers = stream::iter(ops).map(|op| self.disk.submit(op)).buffer_unordered(OPERATIONS_TOGETHER);
-        let mut outcome = Ok(());
-        // All are awaited, also after an error: one that still runs must not meet its own repetition.
-        while let Some(answer) = answers.next().await {
-            outcome = outcome.and(answer.map(|_| ()));
-        }
-        outcome
-    }
-
     async fn append_runs(&self, runs: Vec<SegmentRun>) -> Result<(), SegmentError> {
         let plans: Vec<plan::AppendPlan> = {
             let partitions = self.partitions.lock();
@@ -118,7 +108,7 @@ impl KafkaDirectories {
         for op in first {
             self.disk.perform(op).await?;
         }
-        self.perform_all(writes).await?;
+        all_done(writes.into_iter().map(|op| self.disk.submit_blocking(op))).await?;
         let mut partitions = self.partitions.lock();
         for files in after {
             partitions.insert(files.target.key, files);
@@ -146,7 +136,7 @@ impl KafkaDirectories {
             syncs.extend(files.names_unsynced.then(|| DiskOp::SyncDir(files.dir())));
             names_changed |= files.names_unsynced;
         }
-        self.perform_all(syncs).await?;
+        all_done(syncs.into_iter().map(|op| self.disk.submit(op))).await?;
         if names_changed {
             self.disk.perform(DiskOp::SyncDir(KAFKA_DIR.into())).await?;
         }
@@ -215,6 +205,19 @@ impl KafkaDirectories {
         self.disk.perform(DiskOp::RemoveDir(gone)).await?;
         Ok(())
     }
+}
+
+/// Starts operations that do not depend on each other, a few at a time, and waits for all.
+async fn all_done(
+    started: impl Iterator<Item = BoxFuture<'static, Result<DiskAnswer, DiskError>>>,
+) -> Result<(), DiskError> {
+    let mut answers = stream::iter(started).buffer_unordered(OPERATIONS_TOGETHER);
+    let mut outcome = Ok(());
+    // All are awaited, also after an error: one that still runs must not meet its own repetition.
+    while let Some(answer) = answers.next().await {
+        outcome = outcome.and(answer.map(|_| ()));
+    }
+    outcome
 }
 
 /// Kafka's name for the directory of a deleted partition: the topic is cut where the name would be too long.
