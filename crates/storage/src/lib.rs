@@ -31,6 +31,7 @@ pub use log::config::{Durability, EngineLimits, LogConfig};
 pub use log::epochs::EpochStarts;
 pub use log::partition_log::{AppendOrigin, LogOffsets, ReadUpto};
 pub use log::producers::{ProducerBatch, ProducerEntry, Producers, SequenceError};
+pub use log::retention::Retention;
 pub use log::state::{LogState, TimestampAt};
 pub use log::transactions::AbortedTransaction;
 pub use open::{OpenError, RecoveryReport, StorageOptions};

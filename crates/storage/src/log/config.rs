@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use millstream_model::batch::TimestampType;
 
+use super::retention::Retention;
+
 /// When an append counts as done (`millstream.durability`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -26,6 +28,8 @@ pub struct LogConfig {
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`: bytes of log between two index entries.
     pub index_interval_bytes: u32,
+    /// What `cleanup.policy=delete` removes.
+    pub retention: Retention,
     /// `message.timestamp.type`: with `LogAppendTime` an append stamps its batches with the broker's time.
     pub timestamp_type: TimestampType,
 }
@@ -38,6 +42,7 @@ impl Default for LogConfig {
             segment_ms: 7 * 24 * 3600 * 1000,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
+            retention: Retention::default(),
             timestamp_type: TimestampType::CreateTime,
         }
     }

@@ -25,7 +25,7 @@ use read::Cursors;
 
 use super::{
     LoadReport, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentError, SegmentRun, SegmentStore,
-    SegmentTarget,
+    SegmentSummary, SegmentTarget,
 };
 use crate::disk::{Disk, DiskAnswer, DiskError, DiskOp};
 use crate::lane::slot::PartitionKey;
@@ -167,13 +167,12 @@ impl KafkaDirectories {
         Ok(())
     }
 
-    /// Removes segments that lie wholly below `start`, never the last one.
+    /// Removes segments that lie wholly below `start`; the next append begins a new one when none is left.
     async fn drop_below(&self, key: PartitionKey, start: Offset) -> Result<u64, SegmentError> {
         let (dir, dropped, left) = {
             let mut partitions = self.partitions.lock();
             let Some(files) = partitions.get_mut(&key) else { return Ok(0) };
-            let last = files.segments.len().saturating_sub(1);
-            let below = files.segments.iter().take(last).take_while(|segment| segment.next <= start).count();
+            let below = files.segments.iter().take_while(|segment| segment.next <= start).count();
             let dropped: Vec<Segment> = files.segments.drain(..below).collect();
             let dir = files.dir();
             for segment in &dropped {
@@ -248,6 +247,16 @@ impl SegmentStore for KafkaDirectories {
         bytes_max: usize,
     ) -> BoxFuture<'_, Result<RecordChunks, SegmentError>> {
         Box::pin(self.read_batches(key, from, bytes_max))
+    }
+
+    fn segments(&self, key: PartitionKey) -> Vec<SegmentSummary> {
+        let summary = |segment: &Segment| SegmentSummary {
+            next: segment.next,
+            bytes: segment.log_bytes,
+            max_timestamp: segment.max_timestamp,
+        };
+        let partitions = self.partitions.lock();
+        partitions.get(&key).map(|files| files.segments.iter().map(summary).collect()).unwrap_or_default()
     }
 
     fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>> {
