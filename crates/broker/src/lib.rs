@@ -9,6 +9,7 @@ mod fetch;
 mod groups;
 mod http;
 mod listeners;
+mod log_upkeep;
 mod metrics;
 mod nodes;
 mod partitions;

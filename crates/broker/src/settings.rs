@@ -73,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) producer_expiration_ms: i64,
     /// `producer.id.expiration.check.interval.ms`.
     pub(crate) producer_expiration_check: Duration,
+    /// `log.retention.check.interval.ms`.
+    pub(crate) retention_check: Duration,
     pub(crate) groups: GroupSettings,
 }
 
@@ -105,6 +107,7 @@ impl Settings {
             rack: read.given_text("broker.rack"),
             producer_expiration_ms: read.number("producer.id.expiration.ms"),
             producer_expiration_check: read.milliseconds("producer.id.expiration.check.interval.ms"),
+            retention_check: read.milliseconds("log.retention.check.interval.ms"),
             groups: GroupSettings {
                 session_timeout_min_ms: read.int("group.min.session.timeout.ms"),
                 session_timeout_max_ms: read.int("group.max.session.timeout.ms"),

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 
 use millstream_metadata::catalog::{self, Catalog, OpenCatalogError, Topic};
 use millstream_metadata::store::{EmbeddedStore, OpenStoreError};
-use millstream_model::{BrokerId, PartitionIndex, TimestampMs};
+use millstream_model::{BrokerId, PartitionIndex};
 use millstream_storage::clock::{Clock, SystemClock};
 use millstream_storage::{
     FileDisk, LogConfig, OpenDiskError, OpenError, PartitionSpec, RecoveryReport, Storage, StorageError, StorageOptions,
@@ -33,7 +33,7 @@ use crate::server::{BindError, BoundListener, ConnectionCount, RequestMemory, Wo
 use crate::settings::{BrokerOptions, Settings, SettingsError};
 use crate::tasks::Tasks;
 use crate::topic_settings::TopicSettings;
-use crate::{Broker, http};
+use crate::{Broker, http, log_upkeep};
 
 /// The metadata store, in the data directory.
 const METADATA_FILE: &str = "metadata.redb";
@@ -95,7 +95,7 @@ pub async fn start(mut options: BrokerOptions) -> Result<RunningBroker, StartErr
         tokio::spawn(listener.accept(workers, count, stop.clone()))
     };
     let acceptors = listeners.into_iter().map(accept).collect();
-    broker.tasks().spawn(forget_silent_producers(Arc::downgrade(&broker)));
+    log_upkeep::begin(&broker);
     broker.ready.store(true, Ordering::Release);
     let http = http
         .map(|(address, listener)| (address, tokio::spawn(http::serve(listener, Arc::clone(&broker), stop.clone()))));
@@ -139,25 +139,6 @@ async fn bind_http(address: SocketAddr) -> Result<(SocketAddr, TcpListener), Sta
     let failed = |source| StartError::Http { address, source };
     let listener = http::bind(address).await.map_err(failed)?;
     Ok((listener.local_addr().map_err(failed)?, listener))
-}
-
-/// Forgets, now and then, what idempotent producers last wrote that have been silent for long (KIP-854).
-async fn forget_silent_producers(broker: Weak<Broker>) {
-    loop {
-        let Some(strong) = broker.upgrade() else { return };
-        let rest = strong.clock().sleep(strong.settings().producer_expiration_check);
-        drop(strong);
-        rest.await;
-        let Some(strong) = broker.upgrade() else { return };
-        let silent_since = TimestampMs(strong.now().0.saturating_sub(strong.settings().producer_expiration_ms));
-        for topic in strong.image().topics() {
-            for index in (0..topic.partitions.len() as i32).map(PartitionIndex) {
-                if let Some(log) = strong.storage().partition(topic.id, index) {
-                    log.expire_producers(silent_since);
-                }
-            }
-        }
-    }
 }
 
 fn worker_count() -> usize {

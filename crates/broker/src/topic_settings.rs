@@ -8,7 +8,7 @@ use millstream_metadata::store::Revision;
 use millstream_model::batch::{RecordRules, TimestampType};
 use millstream_model::compression::Compression;
 use millstream_model::{BrokerId, TimestampMs};
-use millstream_storage::{Durability, LogConfig};
+use millstream_storage::{Durability, LogConfig, Retention};
 
 use crate::Broker;
 
@@ -99,9 +99,15 @@ fn log_config(config: &configs::LogConfig, timestamp_type: TimestampType) -> Log
         segment_bytes: config.segment_bytes.unsigned_abs(),
         segment_ms: config.segment_ms.unsigned_abs(),
         segment_index_bytes: config.segment_index_bytes.unsigned_abs(),
+        retention: if config.cleanup_delete { retention(config) } else { Retention::default() },
         index_interval_bytes: config.index_interval_bytes.unsigned_abs(),
         timestamp_type,
     }
+}
+
+fn retention(config: &configs::LogConfig) -> Retention {
+    let limit = |number: i64| u64::try_from(number).ok();
+    Retention { age_max_ms: limit(config.retention_ms), bytes_max: limit(config.retention_bytes) }
 }
 
 impl Broker {

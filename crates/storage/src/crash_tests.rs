@@ -76,12 +76,15 @@ fn options(dice: &mut Dice) -> StorageOptions {
         waiting_bytes_max: 1 << 20,
         unsettled_bytes_max: 16 << 10,
         tail_bytes_max: 8 << 10,
+        settle_after: Duration::from_millis(dice.below(2) * 5),
+        settle_bytes: 4 << 10,
         checkpoint_interval: Duration::from_millis(50),
         checkpoint_bytes: 8 << 10,
         reserve_bytes: 0,
     };
     let nonce = Uuid::from_u64_pair(dice.below(1 << 40), dice.below(1 << 40));
-    StorageOptions { limits, lane_file_bytes: 32 << 10, ..StorageOptions::new("c".into(), BrokerId(1), nonce) }
+    let (lane_file_bytes, background) = (32 << 10, Background::Tasks);
+    StorageOptions { limits, lane_file_bytes, background, ..StorageOptions::new("c".into(), BrokerId(1), nonce) }
 }
 
 type Shared = Rc<RefCell<World>>;

@@ -3,6 +3,7 @@
 //! The broker appends to and reads from a `Partition`; what it has acknowledged is durable. Behind: the lane (one journal
 //! for all partitions), Kafka's segment files, checkpoints and recovery. Nothing here knows Kafka's wire protocol.
 
+mod background;
 pub mod clock;
 #[cfg(test)]
 mod crash_tests;
@@ -21,6 +22,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
+pub use background::Background;
 pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, FileDisk, OpenDiskError};
 pub use lane::Ticket;
@@ -29,6 +31,7 @@ pub use log::config::{Durability, EngineLimits, LogConfig};
 pub use log::epochs::EpochStarts;
 pub use log::partition_log::{AppendOrigin, LogOffsets, ReadUpto};
 pub use log::producers::{ProducerBatch, ProducerEntry, Producers, SequenceError};
+pub use log::retention::Retention;
 pub use log::state::{LogState, TimestampAt};
 pub use log::transactions::AbortedTransaction;
 pub use open::{OpenError, RecoveryReport, StorageOptions};

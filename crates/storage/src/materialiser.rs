@@ -83,6 +83,7 @@ impl Materialiser {
             if self.shared.is_halted() {
                 return;
             }
+            self.let_slots_gather().await;
             let work = self.take();
             let done = self.step(work).await;
             match done {
@@ -99,9 +100,38 @@ impl Materialiser {
         }
     }
 
+    /// Gives durable slots time to become more, while nothing else is to be done: readers have them from memory.
+    async fn let_slots_gather(&self) {
+        let after = self.shared.limits.settle_after;
+        if after.is_zero() || !self.only_few_slots_wait() {
+            return;
+        }
+        let mut gathered = self.shared.clock.sleep(after);
+        while self.only_few_slots_wait() {
+            tokio::select! {
+                biased;
+                () = &mut gathered => return,
+                () = self.shared.settle_work.notified() => {}
+            }
+        }
+    }
+
+    fn only_few_slots_wait(&self) -> bool {
+        if *self.shared.phase.borrow() != Phase::Running || self.shared.is_halted() {
+            return false;
+        }
+        if self.shared.lane.lock().has_volatile() {
+            return false;
+        }
+        let queue = self.shared.queue.lock();
+        let nothing_else = queue.orders.is_empty() && queue.switching.is_empty();
+        nothing_else && !queue.slots.is_empty() && queue.bytes < self.shared.limits.settle_bytes
+    }
+
     fn take(&self) -> Work {
         let volatile = self.shared.lane.lock().take_volatile();
         let mut queue = self.shared.queue.lock();
+        queue.bytes = 0;
         Work {
             slots: std::mem::take(&mut queue.slots),
             volatile,

@@ -2,12 +2,14 @@
 //!
 //! The session file is written when all is replayed and durable: until then a crash makes the next start do it again.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use millstream_model::{BrokerId, LeaderEpoch, PartitionIndex};
 use uuid::Uuid;
 
+use crate::background::Background;
 use crate::clock::Clock;
 use crate::disk::{BLOCK_BYTES, Disk, DiskError, DiskOp};
 use crate::lane::LaneId;
@@ -37,13 +39,15 @@ pub struct StorageOptions {
     pub limits: EngineLimits,
     /// Bytes of a file of the lane; a slot lies wholly in one.
     pub lane_file_bytes: u64,
+    pub background: Background,
 }
 
 impl StorageOptions {
     /// A broker's options; `session_nonce` must be random.
     #[must_use]
     pub fn new(cluster_id: String, node_id: BrokerId, session_nonce: Uuid) -> Self {
-        Self { cluster_id, node_id, session_nonce, limits: EngineLimits::default(), lane_file_bytes: 16 << 20 }
+        let (limits, background) = (EngineLimits::default(), Background::Threads);
+        Self { cluster_id, node_id, session_nonce, limits, lane_file_bytes: 16 << 20, background }
     }
 }
 
@@ -83,6 +87,8 @@ pub enum OpenError {
     /// A later version wrote the lane.
     #[error("{0}: start the version that wrote it")]
     Newer(SlotError),
+    #[error("a thread of the storage cannot be started: {0}")]
+    Thread(io::Error),
     /// The directory belongs to another broker or cluster.
     #[error("the data directory has {name}={found}, this broker has {expected}")]
     Foreign { name: &'static str, found: String, expected: String },
@@ -157,7 +163,7 @@ impl Storage {
             loaded.moved_aside.extend(ring.set_aside().await?);
         }
         slots.release(SlotId { lane: session.lane, sequence: 0 }).await?;
-        storage.start(materialiser);
+        storage.start(materialiser, options.background).map_err(OpenError::Thread)?;
         let report = report(crashed.is_none(), session.generation, replayed, offline, loaded.moved_aside);
         Ok((storage, report))
     }

@@ -308,14 +308,17 @@ impl Partition {
         if from >= limit {
             return Ok(ReadSlice { offsets, ..ReadSlice::default() });
         }
-        let chunks = self.shared.segments.read(self.key, ReadFrom::Offset(from), bytes_max).await?;
-        let chunks = trim(chunks, limit, bytes_max, at_least_one_batch)?;
+        let chunks = self.shared.segments.read(self.key, ReadFrom::Offset(from), bytes_max).await;
         let log = self.log.lock();
         check_readable(&log)?;
+        // First: what was asked for may have been removed while it was read.
         if from < log.live.log_start {
             let offsets = log.offsets();
             return Err(ReadError::OutOfRange { log_start: offsets.log_start, log_end: offsets.log_end });
         }
+        drop(log);
+        let chunks = trim(chunks?, limit, bytes_max, at_least_one_batch)?;
+        let log = self.log.lock();
         // A log may have holes: nothing settled from here on, so the next batch is the tail's first.
         let chunks = match chunks {
             Some(chunks) => chunks,
@@ -436,6 +439,17 @@ impl Partition {
         let ticket = self.enqueue(&log, LaneEntryBody::LogStart(before));
         log.start_at(before);
         Ok((before, ticket))
+    }
+
+    /// Moves the log's start past the segments that have outlived the retention of its config, if any has; readers see it
+    /// at once, and the files go with the checkpoint that says so.
+    ///
+    /// # Errors
+    /// What keeps this storage from writing.
+    pub fn apply_retention(&self, now: TimestampMs) -> Result<(), DeleteRecordsError> {
+        let retention = self.log.lock().config.retention;
+        let Some(start) = retention.new_start(&self.shared.segments.segments(self.key), now) else { return Ok(()) };
+        self.delete_records(Some(start)).map(|_| ())
     }
 
     /// Bytes of batches that the partition keeps.

@@ -42,9 +42,21 @@ pub(crate) struct EditOrder {
 #[derive(Debug, Default)]
 pub(crate) struct SettleQueue {
     pub(crate) slots: VecDeque<Slot>,
+    /// Bytes of the slots.
+    pub(crate) bytes: usize,
     pub(crate) orders: Vec<EditOrder>,
     /// Partitions whose durability was changed.
     pub(crate) switching: Vec<PartitionKey>,
+}
+
+impl SettleQueue {
+    /// Takes a durable slot; says whether the materialiser has to hear of it: of the first one, and when there is enough.
+    pub(crate) fn push(&mut self, slot: Slot, enough_bytes: usize) -> bool {
+        let before = self.bytes;
+        self.bytes += slot.header.slot_bytes as usize;
+        self.slots.push_back(slot);
+        self.slots.len() == 1 || (before < enough_bytes && self.bytes >= enough_bytes)
+    }
 }
 
 /// Plain counters since the start.

@@ -1,5 +1,6 @@
 //! `Storage`: the engine as a whole. Opens or makes partitions, deletes topics, shuts down; cheap to clone.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,8 +8,8 @@ use std::sync::atomic::Ordering;
 use millstream_model::{LeaderEpoch, PartitionIndex, TopicId};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
+use crate::background::{Background, Task};
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskError, Space};
 use crate::lane::LaneId;
@@ -99,8 +100,8 @@ impl Drop for Inner {
 
 #[derive(Debug)]
 struct Tasks {
-    writer: JoinHandle<()>,
-    materialiser: JoinHandle<()>,
+    writer: Task,
+    materialiser: Task,
 }
 
 /// What a storage is built from.
@@ -124,7 +125,7 @@ impl Storage {
         let (disk, log_dir) = (None, PathBuf::from("memory"));
         let storage = Self::build(Parts { slots, segments, clock, disk, log_dir, limits, session });
         let materialiser = storage.materialiser();
-        storage.start(materialiser);
+        storage.start(materialiser, Background::Tasks).expect("tasks of a runtime need no thread");
         storage
     }
 
@@ -150,11 +151,13 @@ impl Storage {
     }
 
     /// Starts the two tasks; from now on there may be appends.
-    pub(crate) fn start(&self, materialiser: Materialiser) {
+    pub(crate) fn start(&self, materialiser: Materialiser, background: Background) -> io::Result<()> {
         self.inner.shared.phase.send_replace(Phase::Running);
-        let writer = tokio::spawn(writer::run(Arc::clone(&self.inner.shared), Arc::clone(&self.inner.slots)));
-        let materialiser = tokio::spawn(materialiser.run());
+        let writer = writer::run(Arc::clone(&self.inner.shared), Arc::clone(&self.inner.slots));
+        let writer = Task::start(background, "lane", writer)?;
+        let materialiser = Task::start(background, "materialiser", materialiser.run())?;
         *self.inner.tasks.lock() = Some(Tasks { writer, materialiser });
+        Ok(())
     }
 
     /// Adds a partition without doing I/O: its directory is made at the first append. One that exists is answered as it is.
@@ -179,8 +182,7 @@ impl Storage {
     pub(crate) async fn abort(&self) {
         let tasks = self.inner.tasks.lock().take();
         for task in tasks.into_iter().flat_map(|tasks| [tasks.writer, tasks.materialiser]) {
-            task.abort();
-            assert!(task.await.is_err_and(|error| error.is_cancelled()));
+            task.abort().await;
         }
     }
 
@@ -283,11 +285,11 @@ impl Storage {
         let shared = &self.inner.shared;
         shared.phase.send_replace(Phase::Draining);
         shared.lane_work.notify_one();
-        let writer = tasks.writer.await;
+        let writer_ended = tasks.writer.ended().await;
         shared.phase.send_replace(Phase::Settling);
         shared.settle_work.notify_one();
-        let materialiser = tasks.materialiser.await;
-        if writer.is_err() || materialiser.is_err() || shared.is_halted() {
+        let materialiser_ended = tasks.materialiser.ended().await;
+        if !writer_ended || !materialiser_ended || shared.is_halted() {
             return Err(StorageError::Halted);
         }
         let sealed = shared.lane.lock().seal_last();

@@ -283,3 +283,17 @@ fn offsets_are_found_by_time_and_by_name() {
     assert_eq!(offset_of(1_700_000_001_500), 1);
     assert_eq!(offset_of(1_700_000_009_000), -1);
 }
+
+#[test]
+fn records_older_than_their_retention_go_and_the_log_goes_on_behind_them() {
+    let server = Server::start(&[("log.retention.check.interval.ms", "10")]);
+    let mut peer = server.peer();
+    create(&mut peer, &[("retention.ms", "3600000")]);
+    produce(&mut peer, batch(&["from 2023"]));
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while fetch(&mut peer, 0, 0, 1 << 20).error_code != ErrorCode::OffsetOutOfRange.code() {
+        assert!(std::time::Instant::now() < end, "the record stays");
+    }
+    assert_eq!(fetch(&mut peer, 1, 0, 1 << 20).log_start_offset, 1);
+    assert_eq!(produce(&mut peer, batch(&["next"])).base_offset, 1);
+}

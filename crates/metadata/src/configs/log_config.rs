@@ -49,6 +49,10 @@ pub struct LogConfig {
     pub message_timestamp_before_max_ms: i64,
     pub message_timestamp_type: MessageTimestampType,
     pub min_insync_replicas: i32,
+    /// -1 is no limit.
+    pub retention_bytes: i64,
+    /// -1 is no limit.
+    pub retention_ms: i64,
     pub segment_bytes: i32,
     pub segment_index_bytes: i32,
     pub segment_ms: i64,
@@ -89,6 +93,8 @@ impl LogConfig {
                 _ => MessageTimestampType::CreateTime,
             },
             min_insync_replicas: read.int("min.insync.replicas"),
+            retention_bytes: read.long("retention.bytes"),
+            retention_ms: read.long("retention.ms"),
             segment_bytes: read.int("segment.bytes"),
             segment_index_bytes: read.int("segment.index.bytes"),
             segment_ms: read.long("segment.ms"),

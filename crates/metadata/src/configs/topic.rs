@@ -106,10 +106,10 @@ pub const KEYS: &[ConfigKey] = &[
         .doc("Whether turning tiering off deletes what lies in remote storage."),
     boolean("remote.storage.enable", Is("false"), Any, Medium, ClusterWide, NO_TIERING)
         .doc("Whether closed segments move to remote storage."),
-    long("retention.bytes", Is("-1"), Any, Medium, ClusterWide, CLEANING_LATER)
+    long("retention.bytes", Is("-1"), Any, Medium, ClusterWide, ActedOn)
         .synonyms(&[same("log.retention.bytes")])
         .doc("Bytes that a partition may reach before its oldest segments go; -1 is no limit."),
-    long("retention.ms", Is("604800000"), AtLeast(-1), Medium, ClusterWide, CLEANING_LATER)
+    long("retention.ms", Is("604800000"), AtLeast(-1), Medium, ClusterWide, ActedOn)
         .synonyms(&[same("log.retention.ms"), minutes("log.retention.minutes"), hours("log.retention.hours")])
         .doc("Age in milliseconds at which a record's segment goes; -1 keeps it for ever."),
     int("segment.bytes", Is("1073741824"), AtLeast(1_048_576), Medium, ClusterWide, ActedOn)

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
@@ -36,6 +36,7 @@ pub enum OpenDiskError {
 #[derive(Debug)]
 pub struct FileDisk {
     queue: Arc<Queue>,
+    files: Arc<FileOps>,
     threads: Vec<JoinHandle<()>>,
     root: PathBuf,
     _lock: File,
@@ -75,9 +76,9 @@ impl FileDisk {
         }
         let queue = Arc::new(Queue::default());
         let files = Arc::new(FileOps { root: root.to_owned(), open: OpenFiles::default() });
-        let mut disk = Self { queue, threads: Vec::new(), root: root.to_owned(), _lock: lock };
+        let mut disk = Self { queue, files, threads: Vec::new(), root: root.to_owned(), _lock: lock };
         for number in 0..threads.max(1) {
-            let (queue, files) = (Arc::clone(&disk.queue), Arc::clone(&files));
+            let (queue, files) = (Arc::clone(&disk.queue), Arc::clone(&disk.files));
             let thread = std::thread::Builder::new().name(format!("disk-{number}"));
             disk.threads.push(thread.spawn(move || serve(&queue, &files)).map_err(failed)?);
         }
@@ -109,6 +110,10 @@ impl Disk for FileDisk {
                 answer.unwrap_or_else(|_| Err(DiskError::new("operate on", &root, &gone)))
             })
             .boxed()
+    }
+
+    fn submit_blocking(&self, op: DiskOp) -> BoxFuture<'static, Result<DiskAnswer, DiskError>> {
+        ready(self.files.perform(&op)).boxed()
     }
 
     fn root(&self) -> &Path {
@@ -219,10 +224,7 @@ impl FileOps {
                 return Ok(());
             }
         };
-        match data {
-            [one] => file.write_all_at(one, at),
-            pieces => file.write_all_at(&pieces.concat(), at),
-        }
+        platform::write_pieces(&file, data, at)
     }
 }
 

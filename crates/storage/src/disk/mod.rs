@@ -19,6 +19,7 @@ use futures_util::future::BoxFuture;
 
 pub use aligned::AlignedBuffer;
 pub use file::{FileDisk, OpenDiskError};
+pub(crate) use platform::prefer_this_thread;
 
 /// Alignment, in bytes, of offset, length and memory of a direct read or write.
 pub const BLOCK_BYTES: usize = 4096;
@@ -137,6 +138,12 @@ impl DiskError {
 pub trait Disk: fmt::Debug + Send + Sync {
     /// Starts `op`; the future waits for its answer, and dropping it does not stop the operation.
     fn submit(&self, op: DiskOp) -> BoxFuture<'static, Result<DiskAnswer, DiskError>>;
+
+    /// As `submit`, but may perform the operation on this thread, and block it meanwhile: for a thread of its own that would
+    /// only wait. It saves two hand-overs between threads, which cost more than a small write.
+    fn submit_blocking(&self, op: DiskOp) -> BoxFuture<'static, Result<DiskAnswer, DiskError>> {
+        self.submit(op)
+    }
 
     /// Where the disk's root lies, for messages and DescribeLogDirs.
     fn root(&self) -> &Path;

@@ -4,10 +4,16 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use bytes::Bytes;
+
 #[cfg(target_os = "linux")]
-pub(super) use linux::{open_direct, open_durable, prefer_this_thread, write_durable};
+pub(crate) use linux::prefer_this_thread;
+#[cfg(target_os = "linux")]
+pub(super) use linux::{open_direct, open_durable, write_durable, write_pieces};
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::{open_direct, open_durable, prefer_this_thread, write_durable};
+pub(crate) use portable::prefer_this_thread;
+#[cfg(not(target_os = "linux"))]
+pub(super) use portable::{open_direct, open_durable, write_durable, write_pieces};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -15,10 +21,12 @@ mod linux {
     use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 
     use rustix::fs::OFlags;
-    use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+    use rustix::io::{Errno, ReadWriteFlags, pwritev, pwritev2};
 
-    use super::{File, OpenOptions, Path, io};
+    use super::{Bytes, File, OpenOptions, Path, io};
 
+    /// Pieces handed to the system at a time (its `IOV_MAX`).
+    const PIECES_MAX: usize = 1024;
     /// Niceness of I/O threads: on a busy CPU a woken thread otherwise waits for a tick.
     const IO_THREAD_NICE: i32 = -10;
 
@@ -59,6 +67,26 @@ mod linux {
         Ok(())
     }
 
+    /// Writes pieces one after the other into the page cache, as few system calls as they need.
+    pub(in crate::disk) fn write_pieces(file: &File, pieces: &[Bytes], mut at: u64) -> io::Result<()> {
+        for some in pieces.chunks(PIECES_MAX) {
+            let mut slices: Vec<IoSlice<'_>> = some.iter().map(|piece| IoSlice::new(piece)).collect();
+            let mut left = slices.as_mut_slice();
+            while left.iter().any(|slice| !slice.is_empty()) {
+                match pwritev(file, left, at) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(written) => {
+                        at += written as u64;
+                        IoSlice::advance_slices(&mut left, written);
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Past the page cache where the file system can.
     pub(in crate::disk) fn open_direct(path: &Path) -> io::Result<File> {
         match OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECT)).open(path) {
@@ -68,7 +96,7 @@ mod linux {
     }
 
     /// Asks for a better priority; without the right to it the thread goes on as it is.
-    pub(in crate::disk) fn prefer_this_thread() {
+    pub(crate) fn prefer_this_thread() {
         if let Err(error) = rustix::process::setpriority_process(None, IO_THREAD_NICE) {
             tracing::debug!(%error, "I/O threads run at normal priority: synced writes wait longer on a busy CPU");
         }
@@ -79,7 +107,7 @@ mod linux {
 mod portable {
     use std::os::unix::fs::FileExt as _;
 
-    use super::{File, OpenOptions, Path, io};
+    use super::{Bytes, File, OpenOptions, Path, io};
 
     pub(in crate::disk) fn open_durable(path: &Path) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
@@ -95,5 +123,14 @@ mod portable {
         file.sync_data()
     }
 
-    pub(in crate::disk) fn prefer_this_thread() {}
+    /// Writes pieces one after the other into the page cache.
+    pub(in crate::disk) fn write_pieces(file: &File, pieces: &[Bytes], mut at: u64) -> io::Result<()> {
+        for piece in pieces {
+            file.write_all_at(piece, at)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn prefer_this_thread() {}
 }

@@ -128,6 +128,11 @@ impl LaneCore {
         self.volatile.push(entry)
     }
 
+    /// Whether something was appended for segments alone.
+    pub(crate) fn has_volatile(&self) -> bool {
+        !self.volatile.entries.is_empty()
+    }
+
     /// Takes what was appended for segments alone.
     pub(crate) fn take_volatile(&mut self) -> Option<OpenSlot> {
         (!self.volatile.entries.is_empty()).then(|| std::mem::take(&mut self.volatile))

@@ -102,9 +102,10 @@ fn handle(shared: &Shared, answered: Answered) {
                 for slot in durable {
                     acknowledge(shared, &slot.slot);
                     slot.fate.durable();
-                    shared.queue.lock().slots.push_back(slot.slot);
+                    if shared.queue.lock().push(slot.slot, shared.limits.settle_bytes) {
+                        shared.settle_work.notify_one();
+                    }
                 }
-                shared.settle_work.notify_one();
             }
             return;
         }

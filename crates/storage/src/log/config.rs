@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use millstream_model::batch::TimestampType;
 
+use super::retention::Retention;
+
 /// When an append counts as done (`millstream.durability`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -26,6 +28,8 @@ pub struct LogConfig {
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`: bytes of log between two index entries.
     pub index_interval_bytes: u32,
+    /// What `cleanup.policy=delete` removes.
+    pub retention: Retention,
     /// `message.timestamp.type`: with `LogAppendTime` an append stamps its batches with the broker's time.
     pub timestamp_type: TimestampType,
 }
@@ -38,6 +42,7 @@ impl Default for LogConfig {
             segment_ms: 7 * 24 * 3600 * 1000,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
+            retention: Retention::default(),
             timestamp_type: TimestampType::CreateTime,
         }
     }
@@ -54,6 +59,10 @@ pub struct EngineLimits {
     pub waiting_bytes_max: usize,
     /// Durable bytes that may wait for their segments; beyond, slots wait.
     pub unsettled_bytes_max: usize,
+    /// Durable slots wait this long for more, so that one write carries several of a partition's batches to its segment,
+    pub settle_after: Duration,
+    /// unless so many bytes wait.
+    pub settle_bytes: usize,
     /// Newest batches kept in memory for readers.
     pub tail_bytes_max: usize,
     /// A checkpoint is taken when data has waited for it so long,
@@ -85,6 +94,8 @@ impl Default for EngineLimits {
             slots_in_flight_max: 4,
             waiting_bytes_max: 256 << 20,
             unsettled_bytes_max: 64 << 20,
+            settle_after: Duration::from_millis(10),
+            settle_bytes: 1 << 20,
             tail_bytes_max: 32 << 20,
             checkpoint_interval: Duration::from_secs(10),
             checkpoint_bytes: 64 << 20,

@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod epochs;
 pub(crate) mod partition_log;
 pub(crate) mod producers;
+pub(crate) mod retention;
 pub(crate) mod stamp;
 pub(crate) mod state;
 pub(crate) mod transactions;

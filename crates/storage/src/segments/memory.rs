@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::{
     LoadReport, Loaded, LoadedLog, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentError, SegmentRun,
-    SegmentStore, SegmentTarget,
+    SegmentStore, SegmentSummary, SegmentTarget,
 };
 use crate::lane::slot::PartitionKey;
 use crate::log::state::LogState;
@@ -107,6 +107,16 @@ impl SegmentStore for MemorySegments {
     ) -> BoxFuture<'_, Result<RecordChunks, SegmentError>> {
         let chunks = self.logs.lock().get(&key).map(|log| log.read(from, bytes_max)).unwrap_or_default();
         ready(Ok(chunks)).boxed()
+    }
+
+    /// Every batch is a segment here.
+    fn segments(&self, key: PartitionKey) -> Vec<SegmentSummary> {
+        let summary = |batch: &Batch| SegmentSummary {
+            next: batch.header().next_offset(),
+            bytes: batch.bytes().len() as u64,
+            max_timestamp: batch.header().max_timestamp,
+        };
+        self.logs.lock().get(&key).map(|log| log.batches.iter().map(summary).collect()).unwrap_or_default()
     }
 
     fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>> {

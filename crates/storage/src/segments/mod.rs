@@ -92,6 +92,17 @@ pub enum ReadFrom {
     Timestamp { from: Offset, timestamp: TimestampMs },
 }
 
+/// What retention has to know of one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentSummary {
+    /// Offset after its last batch.
+    pub next: Offset,
+    /// Bytes of its batches.
+    pub bytes: u64,
+    /// Of its records; negative when none has one.
+    pub max_timestamp: TimestampMs,
+}
+
 /// A change to what is kept.
 #[derive(Clone, Debug)]
 pub enum SegmentEdit {
@@ -131,6 +142,9 @@ pub trait SegmentStore: fmt::Debug + Send + Sync {
         from: ReadFrom,
         bytes_max: usize,
     ) -> BoxFuture<'_, Result<RecordChunks, SegmentError>>;
+
+    /// The segments of a partition, oldest first.
+    fn segments(&self, key: PartitionKey) -> Vec<SegmentSummary>;
 
     /// Changes what is kept, each edit wholly or not at all, and says how many bytes of batches each partition has left.
     fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>>;

@@ -26,6 +26,9 @@ const FREE_FILES_MAX: usize = 4;
 /// Bytes read at a time when slots are looked for.
 const SCAN_BYTES: usize = 1 << 20;
 
+/// A smaller slot is written by the thread that puts it; larger ones by I/O threads, so that several are in flight.
+const WRITTEN_HERE_BYTES_MAX: usize = 256 << 10;
+
 type Prepared = Shared<BoxFuture<'static, Result<(), DiskError>>>;
 
 /// A ring of slot files.
@@ -218,8 +221,13 @@ impl SlotStore for FileRing {
         Box::pin(async move {
             prepared.await?;
             let (file, at) = (path_of(place.file), place.at);
+            let here = bytes.len() <= WRITTEN_HERE_BYTES_MAX;
             let write = DiskOp::Write { file, at, data: vec![bytes], sync: WriteSync::Durable };
-            self.disk.perform(write).await?;
+            if here {
+                self.disk.submit_blocking(write).await?
+            } else {
+                self.disk.submit(write).await?
+            };
             Ok(Put::Stored)
         })
     }

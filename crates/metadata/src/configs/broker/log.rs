@@ -117,15 +117,15 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Default of the topics' `remote.copy.lag.bytes`."),
     long("log.remote.copy.lag.ms", Is("0"), AtLeast(-1), Medium, ClusterWide, NO_TIERING)
         .doc("Default of the topics' `remote.copy.lag.ms`."),
-    long("log.retention.bytes", Is("-1"), Any, High, ClusterWide, CLEANING_LATER)
+    long("log.retention.bytes", Is("-1"), Any, High, ClusterWide, ActedOn)
         .doc("Default of the topics' `retention.bytes`."),
-    long("log.retention.check.interval.ms", Is("300000"), AtLeast(1), Medium, ReadOnly, CLEANING_LATER)
+    long("log.retention.check.interval.ms", Is("300000"), AtLeast(1), Medium, ReadOnly, ActedOn)
         .doc("Time between checks for segments whose time is over, in milliseconds."),
-    int("log.retention.hours", Is("168"), Any, High, ReadOnly, CLEANING_LATER)
+    int("log.retention.hours", Is("168"), Any, High, ReadOnly, ActedOn)
         .doc("Default age of the topics' `retention.ms` in hours, unless the finer configs say."),
-    int("log.retention.minutes", Null, Any, High, ReadOnly, CLEANING_LATER)
+    int("log.retention.minutes", Null, Any, High, ReadOnly, ActedOn)
         .doc("Default age of the topics' `retention.ms` in minutes, unless `log.retention.ms` says."),
-    long("log.retention.ms", Null, Any, High, ClusterWide, CLEANING_LATER)
+    long("log.retention.ms", Null, Any, High, ClusterWide, ActedOn)
         .synonyms(&[minutes("log.retention.minutes"), hours("log.retention.hours")])
         .doc("Default of the topics' `retention.ms`."),
     int("log.roll.hours", Is("168"), AtLeast(1), High, ReadOnly, ActedOn)

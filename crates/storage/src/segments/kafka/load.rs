@@ -124,13 +124,12 @@ impl KafkaDirectories {
         }
         files.segments = record.segments;
         // Segments below the log's start were about to be removed, or are gone already.
-        let last = files.segments.len().saturating_sub(1);
-        let below = |segment: &&Segment| segment.next <= record.state.log_start;
-        let dropped = files.segments.iter().take(last).take_while(below).count();
+        let log_start = record.state.log_start;
+        let dropped = files.segments.iter().take_while(|segment| segment.next <= log_start).count();
         files.segments.drain(..dropped);
         files.epochs = record.state.epochs.entries().to_vec();
         let mut log = LoadedLog { state: record.state, volatile: record.volatile, ..LoadedLog::default() };
-        if let Some(reason) = self.cut(&files, record.volatile).await? {
+        if let Some(reason) = self.cut(&files, log_start, record.volatile).await? {
             return Ok((files, Loaded::Offline(reason)));
         }
         log.aborted = self.read_aborted(&files).await?;
@@ -173,10 +172,11 @@ impl KafkaDirectories {
     }
 
     /// Cuts the files to what the checkpoint says; when they are shorter, says so. A volatile log keeps what is longer.
-    async fn cut(&self, files: &Files, volatile: bool) -> Result<Option<String>, SegmentError> {
+    async fn cut(&self, files: &Files, log_start: Offset, volatile: bool) -> Result<Option<String>, SegmentError> {
         let dir = files.dir();
         let (Some(first), Some(last)) = (files.segments.first(), files.segments.last()) else {
-            return self.remove_segments(files, |_| !volatile).await.map(|()| None);
+            let surplus = |base: Offset| !volatile || base < log_start;
+            return self.remove_segments(files, surplus).await.map(|()| None);
         };
         for segment in &files.segments {
             let ends = [

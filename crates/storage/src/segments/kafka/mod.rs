@@ -25,9 +25,9 @@ use read::Cursors;
 
 use super::{
     LoadReport, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentError, SegmentRun, SegmentStore,
-    SegmentTarget,
+    SegmentSummary, SegmentTarget,
 };
-use crate::disk::{Disk, DiskError, DiskOp};
+use crate::disk::{Disk, DiskAnswer, DiskError, DiskOp};
 use crate::lane::slot::PartitionKey;
 
 /// Directory of Kafka's files below the disk's root.
@@ -90,16 +90,6 @@ impl KafkaDirectories {
         Self { disk, partitions: Mutex::default(), checkpoints, cursors: Cursors::default() }
     }
 
-    async fn perform_all(&self, ops: Vec<DiskOp>) -> Result<(), DiskError> {
-        let mut answers = stream::iter(ops).map(|op| self.disk.submit(op)).buffer_unordered(OPERATIONS_TOGETHER);
-        let mut outcome = Ok(());
-        // All are awaited, also after an error: one that still runs must not meet its own repetition.
-        while let Some(answer) = answers.next().await {
-            outcome = outcome.and(answer.map(|_| ()));
-        }
-        outcome
-    }
-
     async fn append_runs(&self, runs: Vec<SegmentRun>) -> Result<(), SegmentError> {
         let plans: Vec<plan::AppendPlan> = {
             let partitions = self.partitions.lock();
@@ -118,7 +108,7 @@ impl KafkaDirectories {
         for op in first {
             self.disk.perform(op).await?;
         }
-        self.perform_all(writes).await?;
+        all_done(writes.into_iter().map(|op| self.disk.submit_blocking(op))).await?;
         let mut partitions = self.partitions.lock();
         for files in after {
             partitions.insert(files.target.key, files);
@@ -146,7 +136,7 @@ impl KafkaDirectories {
             syncs.extend(files.names_unsynced.then(|| DiskOp::SyncDir(files.dir())));
             names_changed |= files.names_unsynced;
         }
-        self.perform_all(syncs).await?;
+        all_done(syncs.into_iter().map(|op| self.disk.submit(op))).await?;
         if names_changed {
             self.disk.perform(DiskOp::SyncDir(KAFKA_DIR.into())).await?;
         }
@@ -177,13 +167,12 @@ impl KafkaDirectories {
         Ok(())
     }
 
-    /// Removes segments that lie wholly below `start`, never the last one.
+    /// Removes segments that lie wholly below `start`; the next append begins a new one when none is left.
     async fn drop_below(&self, key: PartitionKey, start: Offset) -> Result<u64, SegmentError> {
         let (dir, dropped, left) = {
             let mut partitions = self.partitions.lock();
             let Some(files) = partitions.get_mut(&key) else { return Ok(0) };
-            let last = files.segments.len().saturating_sub(1);
-            let below = files.segments.iter().take(last).take_while(|segment| segment.next <= start).count();
+            let below = files.segments.iter().take_while(|segment| segment.next <= start).count();
             let dropped: Vec<Segment> = files.segments.drain(..below).collect();
             let dir = files.dir();
             for segment in &dropped {
@@ -217,6 +206,19 @@ impl KafkaDirectories {
     }
 }
 
+/// Starts operations that do not depend on each other, a few at a time, and waits for all.
+async fn all_done(
+    started: impl Iterator<Item = BoxFuture<'static, Result<DiskAnswer, DiskError>>>,
+) -> Result<(), DiskError> {
+    let mut answers = stream::iter(started).buffer_unordered(OPERATIONS_TOGETHER);
+    let mut outcome = Ok(());
+    // All are awaited, also after an error: one that still runs must not meet its own repetition.
+    while let Some(answer) = answers.next().await {
+        outcome = outcome.and(answer.map(|_| ()));
+    }
+    outcome
+}
+
 /// Kafka's name for the directory of a deleted partition: the topic is cut where the name would be too long.
 fn deleted_name(target: &SegmentTarget) -> String {
     const NAME_BYTES_MAX: usize = 255;
@@ -245,6 +247,16 @@ impl SegmentStore for KafkaDirectories {
         bytes_max: usize,
     ) -> BoxFuture<'_, Result<RecordChunks, SegmentError>> {
         Box::pin(self.read_batches(key, from, bytes_max))
+    }
+
+    fn segments(&self, key: PartitionKey) -> Vec<SegmentSummary> {
+        let summary = |segment: &Segment| SegmentSummary {
+            next: segment.next,
+            bytes: segment.log_bytes,
+            max_timestamp: segment.max_timestamp,
+        };
+        let partitions = self.partitions.lock();
+        partitions.get(&key).map(|files| files.segments.iter().map(summary).collect()).unwrap_or_default()
     }
 
     fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>> {
