@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
 
 mod broker;
+mod failed_io;
 mod full_disk;
 mod gate;
 mod history;
 mod kill;
+mod reading;
 mod requirement;
 mod small_disk;
 mod synced;
