@@ -19,7 +19,7 @@ use crate::log::config::{Durability, EngineLimits};
 use crate::log::partition_log::{Fault, PartitionLog};
 use crate::partition::PartitionSpec;
 use crate::recovery::{Replay, ReplayError, Replayed};
-use crate::segments::kafka::formats::{META_PROPERTIES_FILE, meta_properties, property};
+use crate::segments::kafka::formats::{META_PROPERTIES_FILE, META_PROPERTIES_VERSION, meta_properties, property};
 use crate::segments::kafka::{KAFKA_DIR, KafkaDirectories};
 use crate::segments::{Loaded, LoadedLog, SegmentError, SegmentStore, SegmentTarget};
 use crate::slots::ring::{FileRing, RING_DIR};
@@ -89,6 +89,11 @@ pub enum OpenError {
     Newer(SlotError),
     #[error("a thread of the storage cannot be started: {0}")]
     Thread(io::Error),
+    /// `meta.properties` does not say whose directory this is.
+    #[error("{} is damaged: {reason}; restore it from a backup", file.display())]
+    Unreadable { file: PathBuf, reason: String },
+    #[error("{} has version {found}, which is newer than {META_PROPERTIES_VERSION}: start the version that wrote it", file.display())]
+    NewerMetaProperties { file: PathBuf, found: u32 },
     /// The directory belongs to another broker or cluster.
     #[error("the data directory has {name}={found}, this broker has {expected}")]
     Foreign { name: &'static str, found: String, expected: String },
@@ -120,7 +125,7 @@ impl Storage {
         let options = fitting(options, disk.space().await?.total);
         let last = last_session(disk.as_ref()).await?;
         let crashed = last.filter(|session| !session.closed);
-        let session = next_session(last, &options);
+        let mut session = next_session(last, &options);
         let limits = SlotLimits {
             in_flight_max: options.limits.slots_in_flight_max,
             slot_bytes_max: options.limits.slot_bytes_max,
@@ -128,14 +133,15 @@ impl Storage {
         let ring = FileRing::open(Arc::clone(&disk), options.lane_file_bytes, limits, crashed.is_some()).await?;
         let ring = Arc::new(ring);
         let slots: Arc<dyn SlotStore> = Arc::clone(&ring) as Arc<dyn SlotStore>;
-        let segments = Arc::new(KafkaDirectories::new(Arc::clone(&disk)));
+        let segments = Arc::new(KafkaDirectories::new(Arc::clone(&disk), last.map_or(0, |last| last.rounds)));
+        let checkpoints = segments.checkpoint_file();
         let targets = partitions.iter().map(PartitionSpec::target).collect::<Vec<SegmentTarget>>();
         let mut loaded = segments.load(targets).await?;
         let storage = Self::build(Parts {
             slots: Arc::clone(&slots),
             segments,
             clock,
-            disk: Some(Arc::clone(&disk)),
+            disk: Some((Arc::clone(&disk), Arc::clone(&checkpoints))),
             log_dir: disk.root().join(KAFKA_DIR),
             limits: options.limits,
             session,
@@ -157,6 +163,7 @@ impl Storage {
         let offline = storage.lead_all(session.generation);
         materialiser.checkpoint().await?;
         materialiser.check_space().await?;
+        session.rounds = checkpoints.rounds();
         session.write(disk.as_ref()).await?;
         if replayed.damaged > 0 {
             // What the damaged lane still holds of the offline partitions is nowhere else.
@@ -227,7 +234,7 @@ fn fitting(mut options: StorageOptions, total: u64) -> StorageOptions {
 fn next_session(last: Option<Session>, options: &StorageOptions) -> Session {
     let (lane, generation) = last.map_or((0, 0), |last| (last.lane.0, last.generation.0 + i32::from(!last.closed)));
     let nonce = options.session_nonce.as_u64_pair().1;
-    Session { lane: LaneId(lane + 1), nonce, generation: LeaderEpoch(generation), closed: false }
+    Session { lane: LaneId(lane + 1), nonce, generation: LeaderEpoch(generation), closed: false, rounds: 0 }
 }
 
 async fn last_session(disk: &dyn Disk) -> Result<Option<Session>, OpenError> {
@@ -247,13 +254,22 @@ async fn check_identity(disk: &dyn Disk, options: &StorageOptions) -> Result<(),
         return Ok(disk.replace_file(&file, content).await?);
     };
     let content = String::from_utf8_lossy(&content);
+    let file = disk.root().join(file);
+    match property(&content, "version").map(str::parse) {
+        Some(Ok(found)) if found > META_PROPERTIES_VERSION => {
+            return Err(OpenError::NewerMetaProperties { file, found });
+        }
+        Some(Ok(_)) => {}
+        _ => return Err(OpenError::Unreadable { file, reason: "it has no version".to_owned() }),
+    }
     let expected = [("cluster.id", options.cluster_id.clone()), ("node.id", options.node_id.to_string())];
     for (name, expected) in expected {
         match property(&content, name) {
             Some(found) if found != expected => {
                 return Err(OpenError::Foreign { name, found: found.to_owned(), expected });
             }
-            _ => {}
+            Some(_) => {}
+            None => return Err(OpenError::Unreadable { file, reason: format!("it has no {name}") }),
         }
     }
     Ok(())

@@ -21,6 +21,7 @@ use crate::log::config::{Durability, EngineLimits};
 use crate::log::partition_log::{Fault, PartitionLog};
 use crate::materialiser::Materialiser;
 use crate::partition::{Partition, PartitionSpec};
+use crate::segments::kafka::checkpoint::CheckpointFile;
 use crate::segments::memory::MemorySegments;
 use crate::segments::{LoadedLog, SegmentEdit, SegmentStore};
 use crate::shared::{EditOrder, Phase, Shared};
@@ -83,6 +84,8 @@ struct Inner {
     shared: Arc<Shared>,
     slots: Arc<dyn SlotStore>,
     disk: Option<Arc<dyn Disk>>,
+    /// What the session file is told of at the end.
+    checkpoints: Option<Arc<CheckpointFile>>,
     log_dir: PathBuf,
     /// The leader epoch of every partition; raised at every unclean start.
     generation: LeaderEpoch,
@@ -110,7 +113,8 @@ pub(crate) struct Parts {
     pub(crate) slots: Arc<dyn SlotStore>,
     pub(crate) segments: Arc<dyn SegmentStore>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) disk: Option<Arc<dyn Disk>>,
+    /// The disk and the checkpoint file on it; none in memory.
+    pub(crate) disk: Option<(Arc<dyn Disk>, Arc<CheckpointFile>)>,
     pub(crate) log_dir: PathBuf,
     pub(crate) limits: EngineLimits,
     pub(crate) session: Session,
@@ -121,7 +125,7 @@ impl Storage {
     #[must_use]
     pub fn in_memory(clock: Arc<dyn Clock>, limits: EngineLimits) -> Self {
         let (slots, segments) = (Arc::new(MemorySlots::default()), Arc::new(MemorySegments::default()));
-        let session = Session { lane: LaneId(0), nonce: 0, generation: LeaderEpoch(0), closed: false };
+        let session = Session { lane: LaneId(0), nonce: 0, generation: LeaderEpoch(0), closed: false, rounds: 0 };
         let (disk, log_dir) = (None, PathBuf::from("memory"));
         let storage = Self::build(Parts { slots, segments, clock, disk, log_dir, limits, session });
         let materialiser = storage.materialiser();
@@ -143,7 +147,8 @@ impl Storage {
         let shared = Arc::new(Shared::new(lane, segments, clock, limits));
         let (generation, tasks) = (session.generation, Mutex::new(None));
         let session = disk.is_some().then_some(session);
-        Self { inner: Arc::new(Inner { shared, slots, disk, log_dir, generation, session, tasks }) }
+        let (disk, checkpoints) = disk.unzip();
+        Self { inner: Arc::new(Inner { shared, slots, disk, checkpoints, log_dir, generation, session, tasks }) }
     }
 
     pub(crate) fn materialiser(&self) -> Materialiser {
@@ -299,9 +304,10 @@ impl Storage {
         if self.inner.slots.put(id, bytes).await.map_err(failed)? != Put::Stored {
             return Err(StorageError::Halted);
         }
-        match (&self.inner.disk, self.inner.session) {
-            (Some(disk), Some(session)) => {
-                Session { closed: true, ..session }.write(disk.as_ref()).await.map_err(failed)
+        match (&self.inner.disk, &self.inner.checkpoints, self.inner.session) {
+            (Some(disk), Some(checkpoints), Some(session)) => {
+                let closed = Session { closed: true, rounds: checkpoints.rounds(), ..session };
+                closed.write(disk.as_ref()).await.map_err(failed)
             }
             _ => Ok(()),
         }

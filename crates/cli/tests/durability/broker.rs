@@ -119,6 +119,17 @@ impl Started {
     }
 }
 
+impl Drop for Started {
+    /// A program that started the broker does not take it along when it is killed.
+    fn drop(&mut self) {
+        let child = self.child.id().filter(|_| self.wrapped).and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = child.map(only_child).and_then(rustix::process::Pid::from_raw) {
+            // It may have ended meanwhile.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
 /// A broker that serves requests.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -153,6 +164,6 @@ impl Broker {
 
 /// The process that another one started, or that one itself when it has become what it started.
 fn only_child(pid: i32) -> i32 {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     children.split_whitespace().next().map_or(pid, |child| child.parse().unwrap())
 }

@@ -4,21 +4,18 @@
 //! A trial is decided by its seed, which is printed; timing is the machine's. `MILLSTREAM_KILL_TRIALS` says how many
 //! trials are run, `MILLSTREAM_KILL_SEED` with which seed the first.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use millstream_client::admin::OffsetSpec;
-use millstream_client::config::IsolationLevel;
-use millstream_client::{Consumer, TopicPartition};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Starter};
 use crate::gate::Gate;
-use crate::history::{Anomaly, Found, Record, Value};
+use crate::history::{Anomaly, Found};
+use crate::reading::everything;
 use crate::say;
 use crate::workload::{Scene, check_commits};
 
@@ -79,9 +76,9 @@ impl Trial {
         self.scene.stop.cancel();
         tokio::time::timeout(PATIENCE, clients.join_all()).await.expect("the clients come to an end");
         // What a reader is shown now is promised as much as what was acknowledged.
-        self.read_all().await;
+        everything(&self.scene).await;
         let broker = self.kill_and_restart(broker).await;
-        let found = self.read_all().await;
+        let found = everything(&self.scene).await;
         assert!(broker.stop().await.success());
         found
     }
@@ -122,52 +119,6 @@ impl Trial {
             }
             sleep(Duration::from_millis(5)).await;
         }
-    }
-
-    /// Everything that the broker has, topics that come and go included.
-    async fn read_all(&self) -> Found {
-        let admin = self.scene.admin();
-        let mut found = Found::default();
-        let topics = admin.list_topics().await.unwrap();
-        for topic in topics.iter().filter(|topic| !topic.is_internal) {
-            found.topics.insert(topic.name.clone(), topic.id);
-        }
-        let names: Vec<&str> = found.topics.keys().map(String::as_str).collect();
-        let mut ends = BTreeMap::new();
-        for (name, topic) in admin.describe_topics(&names).await.unwrap() {
-            for partition in topic.unwrap().partitions {
-                let partition = TopicPartition::new(name.as_str(), partition.metadata.index);
-                let latest = [(partition.clone(), OffsetSpec::Latest)];
-                let (_, end) = admin.list_offsets(&latest, IsolationLevel::ReadUncommitted).await.unwrap().remove(0);
-                ends.insert(partition, end.unwrap().offset);
-            }
-        }
-        found.logs = self.read_upto(&ends).await;
-        found
-    }
-
-    async fn read_upto(&self, ends: &BTreeMap<TopicPartition, i64>) -> BTreeMap<TopicPartition, Vec<Record>> {
-        let mut consumer = Consumer::new(&self.scene.config()).unwrap();
-        let mut logs: BTreeMap<TopicPartition, Vec<Record>> =
-            ends.keys().map(|key| (key.clone(), Vec::new())).collect();
-        let partitions: Vec<TopicPartition> = logs.keys().cloned().collect();
-        consumer.assign(partitions.clone()).unwrap();
-        consumer.seek_to_beginning(&partitions).unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        let is_short = |(partition, log): (&TopicPartition, &Vec<Record>)| {
-            log.last().map_or(0, |record| record.offset + 1) < ends[partition]
-        };
-        while logs.iter().any(is_short) {
-            assert!(Instant::now() < deadline, "the logs cannot be read up to their ends");
-            for record in consumer.poll(Duration::from_millis(100)).await.unwrap() {
-                let partition = TopicPartition::new(record.topic, record.partition);
-                let value = record.value.as_deref().and_then(Value::of);
-                self.scene.history().read(&partition, record.offset, value);
-                let record = Record { offset: record.offset, epoch: record.leader_epoch.unwrap_or(-1), value };
-                logs.get_mut(&partition).unwrap().push(record);
-            }
-        }
-        logs
     }
 }
 

@@ -1,11 +1,14 @@
 //! Durability shown, not assumed, on the real broker: its system calls, SIGKILL under load, a full disk, a failing disk.
 #![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
 
+mod bad_directory;
 mod broker;
+mod failed_io;
 mod full_disk;
 mod gate;
 mod history;
 mod kill;
+mod reading;
 mod requirement;
 mod small_disk;
 mod synced;

@@ -26,6 +26,8 @@ pub(crate) struct Session {
     pub(crate) generation: LeaderEpoch,
     /// The session has ended with a checkpoint: there is nothing to replay.
     pub(crate) closed: bool,
+    /// Rounds of checkpoints that were finished when the file was written: the checkpoint file has no fewer.
+    pub(crate) rounds: u64,
 }
 
 /// Why the session file does not say what to replay.
@@ -46,6 +48,7 @@ impl Session {
         out[16..24].copy_from_slice(&self.lane.0.to_be_bytes());
         out[24..32].copy_from_slice(&self.nonce.to_be_bytes());
         out[32..36].copy_from_slice(&self.generation.0.to_be_bytes());
+        out[36..44].copy_from_slice(&self.rounds.to_be_bytes());
         let crc = crc32c(&out[..44]);
         out[44..48].copy_from_slice(&crc.to_be_bytes());
         Bytes::copy_from_slice(&out)
@@ -63,7 +66,7 @@ impl Session {
         let long = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
         let generation = i32::from_be_bytes(bytes[32..36].try_into().expect("four bytes"));
         let (lane, nonce, closed) = (LaneId(long(16)), long(24), bytes[10] == 1);
-        Ok(Self { lane, nonce, generation: LeaderEpoch(generation), closed })
+        Ok(Self { lane, nonce, generation: LeaderEpoch(generation), closed, rounds: long(36) })
     }
 
     /// Replaces the file; durable when this resolves.
@@ -78,10 +81,10 @@ mod tests {
 
     #[test]
     fn the_file_is_these_bytes() {
-        let session = Session { lane: LaneId(3), nonce: 0x0102, generation: LeaderEpoch(7), closed: true };
+        let session = Session { lane: LaneId(3), nonce: 0x0102, generation: LeaderEpoch(7), closed: true, rounds: 5 };
         let bytes = session.encode();
         let golden = b"MILLSESS\0\x01\x01\0\0\0\0\0\
-            \0\0\0\0\0\0\0\x03\0\0\0\0\0\0\x01\x02\0\0\0\x07\0\0\0\0\0\0\0\0";
+            \0\0\0\0\0\0\0\x03\0\0\0\0\0\0\x01\x02\0\0\0\x07\0\0\0\0\0\0\0\x05";
         assert_eq!(&bytes[..44], golden);
         assert_eq!(Session::decode(&bytes), Ok(session));
         let mut damaged = bytes.to_vec();

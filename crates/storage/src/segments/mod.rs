@@ -117,9 +117,12 @@ pub enum SegmentEdit {
 pub enum SegmentError {
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// Bytes in a segment are not the batch that belongs there.
+    /// Bytes in a file are not what belongs there.
     #[error("{file:?} is damaged at position {position}: {reason}")]
     Damaged { file: PathBuf, position: u64, reason: String },
+    /// A later version wrote the file.
+    #[error("{file:?} has version {found}, which is newer than {known}: start the version that wrote it")]
+    Newer { file: PathBuf, found: u16, known: u16 },
 }
 
 /// Where settled batches are kept.

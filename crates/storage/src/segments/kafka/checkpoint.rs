@@ -24,6 +24,7 @@ use crate::lane::slot::PartitionKey;
 use crate::log::epochs::EpochStarts;
 use crate::log::producers::{ProducerBatch, ProducerEntry};
 use crate::log::state::{LogState, TimestampAt};
+use crate::segments::SegmentError;
 
 /// Where the file lies.
 pub(crate) const CHECKPOINT_FILE: &str = "checkpoint/partitions";
@@ -67,7 +68,7 @@ pub(super) struct LoadedCheckpoints {
 
 /// The file and where its next round goes.
 #[derive(Debug)]
-pub(super) struct CheckpointFile {
+pub(crate) struct CheckpointFile {
     disk: Arc<dyn Disk>,
     state: Mutex<Position>,
 }
@@ -85,20 +86,34 @@ impl CheckpointFile {
         Self { disk, state: Mutex::default() }
     }
 
-    /// Reads the file from the device: after a failed sync the page cache shows a round that is not there.
-    pub(super) async fn load(&self) -> Result<LoadedCheckpoints, DiskError> {
+    /// Rounds that are finished.
+    pub(crate) fn rounds(&self) -> u64 {
+        self.state.lock().round
+    }
+
+    /// Reads the file from the device: after a failed sync the page cache shows a round that is not there. It is known to
+    /// have `rounds` rounds, or more.
+    ///
+    /// # Errors
+    /// When a later version wrote it, or when finished rounds are missing at its end: nobody knows which partitions they
+    /// covered, and what the lane has forgotten is in no older round.
+    pub(super) async fn load(&self, rounds: u64) -> Result<LoadedCheckpoints, SegmentError> {
         let Some(length) = self.disk.length(CHECKPOINT_FILE.into()).await? else {
             return Ok(LoadedCheckpoints { absent: true, ..LoadedCheckpoints::default() });
         };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let content = self.disk.read_direct(CHECKPOINT_FILE.into(), 0, length).await?;
-        let (loaded, position) = read_rounds(&content);
+        let (loaded, position) = read_rounds(&content)?;
+        if position.round < rounds {
+            let reason = format!("{} rounds are missing; restore it from a backup", rounds - position.round);
+            return Err(SegmentError::Damaged { file: CHECKPOINT_FILE.into(), position: position.end, reason });
+        }
         *self.state.lock() = position;
         Ok(loaded)
     }
 
     /// Writes a round; durable when this resolves.
-    pub(super) async fn append(&self, records: &[CheckpointRecord]) -> Result<(), DiskError> {
+    pub(super) async fn append(&self, records: &[CheckpointRecord]) -> Result<(), SegmentError> {
         let position = *self.state.lock();
         let round = encode_round(position.round, records.iter().map(encode_record));
         let end = position.end + round.len() as u64;
@@ -107,7 +122,7 @@ impl CheckpointFile {
         *self.state.lock() = Position { end, round: position.round + 1, ..position };
         if end > (position.base * GROWTH_MAX).max(position.base + GROWTH_BYTES_MIN) {
             let content = self.disk.read_file(CHECKPOINT_FILE.into()).await?.unwrap_or_default();
-            let loaded = read_rounds(&content).0;
+            let loaded = read_rounds(&content)?.0;
             // A damaged file keeps its evidence: what it cannot vouch for must stay offline.
             if !loaded.damaged {
                 match self.write_anew(&loaded.records).await {
@@ -155,33 +170,49 @@ fn encode_round(round: u64, records: impl Iterator<Item = Bytes>) -> Bytes {
     out.into()
 }
 
-/// The payload of a whole round at the start of `content`, its number and its length on disk.
-fn whole_round(content: &Bytes) -> Option<(Bytes, u64, usize)> {
+/// A round that is as it was written.
+struct Round {
+    version: u16,
+    number: u64,
+    payload: Bytes,
+    /// Its length on disk.
+    bytes: usize,
+}
+
+/// The whole round at the start of `content`.
+fn whole_round(content: &Bytes) -> Option<Round> {
     let head = content.first_chunk::<ROUND_HEAD_BYTES>()?;
     let payload = u32::from_be_bytes(head[24..28].try_into().ok()?) as usize;
     let end = ROUND_HEAD_BYTES.checked_add(payload)?;
-    let known = head[0..8] == MAGIC && u16::from_be_bytes([head[12], head[13]]) <= VERSION;
-    if !known || end > content.len() || crc32c(&content[12..end]).to_be_bytes() != head[8..12] {
+    if head[0..8] != MAGIC || end > content.len() || crc32c(&content[12..end]).to_be_bytes() != head[8..12] {
         return None;
     }
-    let round = u64::from_be_bytes(head[16..24].try_into().ok()?);
-    Some((content.slice(ROUND_HEAD_BYTES..end), round, end.next_multiple_of(ALIGN_BYTES)))
+    Some(Round {
+        version: u16::from_be_bytes([head[12], head[13]]),
+        number: u64::from_be_bytes(head[16..24].try_into().ok()?),
+        payload: content.slice(ROUND_HEAD_BYTES..end),
+        bytes: end.next_multiple_of(ALIGN_BYTES),
+    })
 }
 
-fn read_rounds(content: &Bytes) -> (LoadedCheckpoints, Position) {
+fn read_rounds(content: &Bytes) -> Result<(LoadedCheckpoints, Position), SegmentError> {
     let mut loaded = LoadedCheckpoints::default();
     let mut position = Position::default();
     let mut at = 0;
     let mut bad = false;
     while at < content.len() {
-        let Some((payload, round, bytes)) = whole_round(&content.slice(at..)) else {
+        let Some(round) = whole_round(&content.slice(at..)) else {
             bad = true;
             at += ALIGN_BYTES;
             continue;
         };
-        if bad && position.end > 0 && round < position.round {
+        if round.version > VERSION {
+            let (file, found) = (CHECKPOINT_FILE.into(), round.version);
+            return Err(SegmentError::Newer { file, found, known: VERSION });
+        }
+        at += round.bytes;
+        if bad && position.end > 0 && round.number < position.round {
             // A leftover of an older, longer file.
-            at += bytes;
             continue;
         }
         if bad {
@@ -189,14 +220,13 @@ fn read_rounds(content: &Bytes) -> (LoadedCheckpoints, Position) {
             loaded.after_damage.clear();
             bad = false;
         }
-        for (key, record) in split_records(payload) {
+        for (key, record) in split_records(round.payload) {
             loaded.after_damage.push(key);
             loaded.records.insert(key, record);
         }
-        at += bytes;
-        position = Position { end: at as u64, round: round + 1, base: at as u64 };
+        position = Position { end: at as u64, round: round.number + 1, base: at as u64 };
     }
-    (loaded, position)
+    Ok((loaded, position))
 }
 
 fn split_records(mut payload: Bytes) -> Vec<(PartitionKey, Bytes)> {
@@ -416,12 +446,12 @@ mod tests {
             &round[12..32],
             [&[0, 1, 0, 0][..], &5_u64.to_be_bytes(), &(one.len() as u32 + 4).to_be_bytes(), &[0, 0, 0, 1]].concat()
         );
-        let (loaded, position) = read_rounds(&round);
+        let (loaded, position) = read_rounds(&round).unwrap();
         assert_eq!((loaded.records.len(), position.end, position.round), (1, round.len() as u64, 6));
         for at in (0..32 + 4 + one.len()).filter(|at| !(14..16).contains(at)) {
             let mut damaged = round.to_vec();
             damaged[at] ^= 1;
-            let (loaded, position) = read_rounds(&damaged.into());
+            let (loaded, position) = read_rounds(&damaged.into()).unwrap();
             assert_eq!((loaded.records.len(), loaded.damaged, position.end), (0, false, 0), "byte {at}");
         }
     }

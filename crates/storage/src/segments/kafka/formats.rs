@@ -107,10 +107,16 @@ pub(super) fn leader_epoch_checkpoint(epochs: &[(LeaderEpoch, Offset)]) -> Bytes
     text.into()
 }
 
+/// Version of `meta.properties` that is written, and the latest that is read.
+pub(crate) const META_PROPERTIES_VERSION: u32 = 1;
+
 /// Content of `meta.properties`, its directory id drawn by the caller.
 pub(crate) fn meta_properties(cluster_id: &str, node_id: i32, directory_id: Uuid) -> Bytes {
     let directory_id = TopicId(directory_id);
-    format!("cluster.id={cluster_id}\ndirectory.id={directory_id}\nnode.id={node_id}\nversion=1\n").into()
+    format!(
+        "cluster.id={cluster_id}\ndirectory.id={directory_id}\nnode.id={node_id}\nversion={META_PROPERTIES_VERSION}\n"
+    )
+    .into()
 }
 
 /// A value in a properties file.

@@ -41,7 +41,7 @@ impl KafkaDirectories {
     pub(super) async fn load_all(&self, wanted: Vec<SegmentTarget>) -> Result<LoadReport, SegmentError> {
         self.disk.perform(DiskOp::CreateDir(KAFKA_DIR.into())).await?;
         self.disk.perform(DiskOp::SyncDir(PathBuf::new())).await?;
-        let checkpoints = self.checkpoints.load().await?;
+        let checkpoints = self.checkpoints.load(self.rounds_known).await?;
         let mut moved_aside = Vec::new();
         let present = self.sort_out_directories(&wanted, &mut moved_aside).await?;
         let outcomes: Vec<Outcome> = stream::iter(wanted)

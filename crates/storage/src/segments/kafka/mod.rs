@@ -4,7 +4,7 @@
 //! Written by the materialiser only, so a plan made under the lock holds until its writes are done. Index files are hints
 //! that a read verifies against the batch they name: they need no sync.
 
-mod checkpoint;
+pub(crate) mod checkpoint;
 pub(crate) mod formats;
 mod load;
 mod plan;
@@ -78,16 +78,23 @@ fn dir_of(target: &SegmentTarget) -> PathBuf {
 pub struct KafkaDirectories {
     disk: Arc<dyn Disk>,
     partitions: Mutex<BTreeMap<PartitionKey, Files>>,
-    checkpoints: CheckpointFile,
+    checkpoints: Arc<CheckpointFile>,
+    /// Rounds of checkpoints that are known to have been finished.
+    rounds_known: u64,
     cursors: Cursors,
 }
 
 impl KafkaDirectories {
-    /// A store on `disk`; nothing is read before `load`.
+    /// A store on `disk`; nothing is read before `load`, which must find `rounds_known` rounds of checkpoints or more.
     #[must_use]
-    pub fn new(disk: Arc<dyn Disk>) -> Self {
-        let checkpoints = CheckpointFile::new(Arc::clone(&disk));
-        Self { disk, partitions: Mutex::default(), checkpoints, cursors: Cursors::default() }
+    pub fn new(disk: Arc<dyn Disk>, rounds_known: u64) -> Self {
+        let checkpoints = Arc::new(CheckpointFile::new(Arc::clone(&disk)));
+        Self { disk, partitions: Mutex::default(), checkpoints, rounds_known, cursors: Cursors::default() }
+    }
+
+    /// The checkpoint file, which can say how many rounds it has.
+    pub(crate) fn checkpoint_file(&self) -> Arc<CheckpointFile> {
+        Arc::clone(&self.checkpoints)
     }
 
     async fn append_runs(&self, runs: Vec<SegmentRun>) -> Result<(), SegmentError> {

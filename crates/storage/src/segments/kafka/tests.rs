@@ -23,7 +23,7 @@ fn target(topic: &str) -> SegmentTarget {
 
 /// Appends twenty batches to each topic and takes a checkpoint for each.
 async fn filled(disk: Arc<dyn Disk>, topics: &[&str]) -> KafkaDirectories {
-    let store = KafkaDirectories::new(disk);
+    let store = KafkaDirectories::new(disk, 0);
     store.load(topics.iter().map(|topic| target(topic)).collect()).await.unwrap();
     for topic in topics {
         let placed = |offset| plain(&["some value"], 100 + offset).placed(Offset(offset), LeaderEpoch(0));
@@ -88,7 +88,7 @@ async fn a_damaged_checkpoint_blames_only_partitions_that_have_no_newer_one() {
     let starts: Vec<usize> = starts.into_iter().filter(|at| rounds[*at..].starts_with(b"MILLCKPT")).collect();
     assert_eq!(starts.len(), 4);
     simulated.flip_bit(Path::new(checkpoint::CHECKPOINT_FILE), starts[2] as u64 + 40);
-    let report = KafkaDirectories::new(disk).load(["a", "b", "c"].map(target).into()).await.unwrap();
+    let report = KafkaDirectories::new(disk, 0).load(["a", "b", "c"].map(target).into()).await.unwrap();
     let offline: Vec<bool> = report.logs.iter().map(|log| matches!(log, Loaded::Offline(_))).collect();
     assert_eq!(offline, [true, true, false], "a's record may be older than a lost one, b's is lost");
 }
@@ -101,7 +101,7 @@ async fn a_log_shorter_than_its_checkpoint_takes_the_partition_offline() {
     let file = Path::new("kafka/a-0").join(format!("{:020}.log", 0));
     let length = disk.length(file.clone()).await.unwrap().unwrap();
     disk.perform(DiskOp::SetLength { file, length: length - 1 }).await.unwrap();
-    let report = KafkaDirectories::new(disk).load(["a", "b"].map(target).into()).await.unwrap();
+    let report = KafkaDirectories::new(disk, 0).load(["a", "b"].map(target).into()).await.unwrap();
     assert!(matches!(&report.logs[..], [Loaded::Offline(_), Loaded::Log(_)]));
 }
 
@@ -111,7 +111,7 @@ async fn unknown_directories_are_moved_aside_and_deleted_ones_removed() {
     let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
     filled(Arc::clone(&disk), &["a", "b"]).await;
     disk.perform(DiskOp::CreateDir("kafka/gone-0.1234-delete".into())).await.unwrap();
-    let report = KafkaDirectories::new(Arc::clone(&disk)).load(vec![target("b")]).await.unwrap();
+    let report = KafkaDirectories::new(Arc::clone(&disk), 0).load(vec![target("b")]).await.unwrap();
     assert_eq!(report.moved_aside, [("kafka/a-0".into(), "aside/a-0.0".into())]);
     let names: Vec<String> = disk.list("kafka".into()).await.unwrap().into_iter().map(|entry| entry.name).collect();
     assert_eq!(names, ["b-0"]);
@@ -126,7 +126,7 @@ async fn a_directory_without_checkpoints_is_taken_over_by_scanning() {
     let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
     filled(Arc::clone(&disk), &["a"]).await;
     disk.perform(DiskOp::RemoveFile(checkpoint::CHECKPOINT_FILE.into())).await.unwrap();
-    let store = KafkaDirectories::new(disk);
+    let store = KafkaDirectories::new(disk, 0);
     let report = store.load(vec![target("a")]).await.unwrap();
     assert!(matches!(&report.logs[..], [Loaded::Log(log)] if log.state.log_end == Offset(20)));
     assert_eq!(all(&store, "a").await, (0..20).collect::<Vec<_>>());
@@ -154,7 +154,7 @@ async fn a_new_directory_is_durable_with_its_first_checkpoint() {
         let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
         filled(Arc::clone(&disk), &["t"]).await;
         simulated.power_cycle();
-        let store = KafkaDirectories::new(disk);
+        let store = KafkaDirectories::new(disk, 0);
         let report = store.load(vec![target("t")]).await.unwrap();
         assert!(matches!(&report.logs[..], [Loaded::Log(_)]), "seed {seed}: {:?}", report.logs);
         assert_eq!(all(&store, "t").await, (0..20).collect::<Vec<_>>(), "seed {seed}");
