@@ -25,8 +25,17 @@ pub enum ListenerError {
     Host { name: String, host: String, reason: String },
     #[error("advertised.listeners names {0}, which listeners does not")]
     AdvertisedOnly(String),
+    #[error("advertised.listeners: {0} names {1}, which no client can connect to: name an address that clients reach")]
+    Unroutable(String, String),
     #[error("listeners names no listener for clients")]
     None,
+    #[error("--nodes {nodes}: node {node} would listen {node} ports above {name}'s {port}, which is beyond 65535")]
+    PortsEnd { nodes: u32, node: u32, name: String, port: u16 },
+    #[error(
+        "--nodes {nodes}: node n listens n ports above the first, so {name} and {other} on ports {port} and {other_port} \
+         meet: put them {nodes} ports apart"
+    )]
+    PortsMeet { nodes: u32, name: String, port: u16, other: String, other_port: u16 },
 }
 
 /// A listener of the first node; node n has its ports n higher.
@@ -35,11 +44,16 @@ pub(crate) struct ListenerSpec {
     pub(crate) name: String,
     /// At least one; all with the same port.
     pub(crate) addresses: Vec<SocketAddr>,
-    /// What clients are told; `None` for the address that they have reached.
+    /// What clients are told; `None` for the address that they have reached. Port 0 stands for the one listened on.
     pub(crate) advertised: Option<(String, u16)>,
 }
 
 impl ListenerSpec {
+    /// As asked for, of the first node; 0 lets the system choose.
+    pub(crate) fn port(&self) -> u16 {
+        self.addresses[0].port()
+    }
+
     /// Whether others than this machine's processes can connect.
     pub(crate) fn is_beyond_loopback(&self) -> bool {
         self.addresses.iter().any(|address| !address.ip().is_loopback())
@@ -57,6 +71,9 @@ struct Entry {
 pub(crate) fn listeners_of(config: &StaticConfig) -> Result<Vec<ListenerSpec>, ListenerError> {
     let mut advertised: HashMap<String, (String, u16)> = HashMap::new();
     for entry in entries("advertised.listeners", config.get("advertised.listeners").unwrap_or_default())? {
+        if matches!(entry.host.as_str(), "0.0.0.0" | "::") {
+            return Err(ListenerError::Unroutable(entry.name, entry.host));
+        }
         advertised.insert(entry.name, (entry.host, entry.port));
     }
     let Some(text) = config.get("listeners") else {
@@ -84,6 +101,25 @@ pub(crate) fn listeners_of(config: &StaticConfig) -> Result<Vec<ListenerSpec>, L
         return Err(ListenerError::AdvertisedOnly(name));
     }
     if listeners.is_empty() { Err(ListenerError::None) } else { Ok(listeners) }
+}
+
+/// Checks that the nodes' listeners do not meet: each node has its ports one above those of the node before.
+pub(crate) fn check_ports(listeners: &[ListenerSpec], nodes: u32) -> Result<(), ListenerError> {
+    let fixed: Vec<&ListenerSpec> = listeners.iter().filter(|listener| listener.port() != 0).collect();
+    for (index, listener) in fixed.iter().enumerate() {
+        let (name, port) = (listener.name.clone(), listener.port());
+        let last = nodes.saturating_sub(1);
+        if u32::from(port) + last > u32::from(u16::MAX) {
+            let node = u32::from(u16::MAX - port) + 1;
+            return Err(ListenerError::PortsEnd { nodes, node, name, port });
+        }
+        let meets = |other: &&&ListenerSpec| u32::from(other.port().abs_diff(port)) < nodes && nodes > 1;
+        if let Some(other) = fixed[index + 1..].iter().find(meets) {
+            let (other, other_port) = (other.name.clone(), other.port());
+            return Err(ListenerError::PortsMeet { nodes, name, port, other, other_port });
+        }
+    }
+    Ok(())
 }
 
 fn entries(config: &'static str, text: &str) -> Result<Vec<Entry>, ListenerError> {
@@ -167,6 +203,26 @@ mod tests {
     }
 
     #[test]
+    fn nodes_whose_ports_would_meet_or_end_are_refused() {
+        let check = |listeners: &str, nodes| {
+            let specs = listeners_of(&config(&[
+                ("listeners", listeners),
+                ("listener.security.protocol.map", "IN:PLAINTEXT,OUT:PLAINTEXT"),
+            ]));
+            check_ports(&specs.unwrap(), nodes).err().map(|error| error.to_string())
+        };
+        assert_eq!(check("IN://127.0.0.1:9092,OUT://127.0.0.1:9093", 1), None);
+        assert_eq!(check("IN://127.0.0.1:9092,OUT://127.0.0.1:9095", 3), None);
+        assert_eq!(check("IN://127.0.0.1:0,OUT://127.0.0.1:0", 3), None);
+        let meet = "--nodes 3: node n listens n ports above the first, so IN and OUT on ports 9092 and 9094 meet: put \
+                    them 3 ports apart";
+        assert_eq!(check("IN://127.0.0.1:9092,OUT://127.0.0.1:9094", 3).as_deref(), Some(meet));
+        let end = "--nodes 3: node 2 would listen 2 ports above IN's 65534, which is beyond 65535";
+        assert_eq!(check("IN://127.0.0.1:65534", 3).as_deref(), Some(end));
+        assert_eq!(check("IN://127.0.0.1:65533", 3), None);
+    }
+
+    #[test]
     fn what_is_not_served_is_refused_by_name() {
         let refused = listeners_of(&config(&[
             ("listeners", "EXTERNAL://:9094"),
@@ -178,5 +234,7 @@ mod tests {
         assert_eq!(form, Err(ListenerError::Form { config: "listeners", text: "localhost:9092".to_owned() }));
         let only = listeners_of(&config(&[("listeners", "PLAINTEXT://:1"), ("advertised.listeners", "OTHER://a:1")]));
         assert_eq!(only, Err(ListenerError::AdvertisedOnly("OTHER".to_owned())));
+        let everywhere = listeners_of(&config(&[("advertised.listeners", "PLAINTEXT://0.0.0.0:9092")]));
+        assert_eq!(everywhere, Err(ListenerError::Unroutable(PLAINTEXT.to_owned(), "0.0.0.0".to_owned())));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use millstream_metadata::catalog::Topic;
+use millstream_metadata::catalog::{Image, Topic};
 use millstream_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
 use millstream_storage::{Partition, PartitionSpec};
 
@@ -48,7 +48,41 @@ impl Hosted {
     }
 }
 
+/// A partition as clients are told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ShownPartition {
+    pub(crate) index: i32,
+    pub(crate) leader: i32,
+    pub(crate) leader_epoch: i32,
+    pub(crate) replicas: Vec<i32>,
+    /// Replicas that could lead now: those that are there.
+    pub(crate) in_sync: Vec<i32>,
+    /// Replicas that are not there, after a start with fewer nodes.
+    pub(crate) offline: Vec<i32>,
+}
+
 impl Broker {
+    /// All partitions of a topic, in order.
+    pub(crate) fn shown_partitions<'a>(
+        &'a self,
+        image: &'a Image,
+        topic: &'a Topic,
+    ) -> impl Iterator<Item = ShownPartition> + 'a {
+        let ids = |ids: &[BrokerId]| ids.iter().map(|id| id.0).collect::<Vec<i32>>();
+        topic.partitions.iter().enumerate().map(move |(index, partition)| {
+            let gone = |replica: &BrokerId| !image.brokers().contains(replica);
+            let offline: Vec<BrokerId> = partition.replicas.iter().copied().filter(gone).collect();
+            ShownPartition {
+                index: index as i32,
+                leader: partition.leader.0,
+                leader_epoch: self.leader_epoch(topic, PartitionIndex(index as i32)).0,
+                replicas: ids(&partition.replicas),
+                in_sync: ids(&image.in_sync_replicas(partition)),
+                offline: ids(&offline),
+            }
+        })
+    }
+
     /// The partition that a request to `node` names.
     pub(crate) fn partition(
         &self,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use millstream_coordinator::GroupSettings;
 use millstream_metadata::configs::{ConfigValue, Layers, StaticConfig, StaticConfigError, broker};
 
-use crate::listeners::{ListenerError, ListenerSpec, listeners_of};
+use crate::listeners::{ListenerError, ListenerSpec, check_ports, listeners_of};
 use crate::server::ConnectionLimits;
 
 /// Share of the machine's memory that requests may hold when `queued.max.request.bytes` does not say.
@@ -85,9 +85,11 @@ impl Settings {
         let config = &options.config;
         let read = Reader(config);
         let queued = read.number("queued.max.request.bytes");
+        let listeners = listeners_of(config)?;
+        check_ports(&listeners, options.nodes)?;
         let nodes = i16::try_from(options.nodes.max(1)).unwrap_or(i16::MAX);
         Ok(Self {
-            listeners: listeners_of(config)?,
+            listeners,
             data_dir: data_dir(options)?,
             socket_request_bytes_max: read.size("socket.request.max.bytes"),
             request_memory_bytes: usize::try_from(queued).ok().filter(|&bytes| bytes > 0).unwrap_or_else(memory_share),

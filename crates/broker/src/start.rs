@@ -118,10 +118,10 @@ fn bind_all(specs: &[ListenerSpec], nodes: u32) -> Result<Vec<BoundListener>, St
 
 /// Binds a listener's addresses on the same port. The first must be had; a machine without IPv6 lacks the second.
 fn bind_listener(spec: &ListenerSpec, node: u16, bound: &mut Vec<BoundListener>) -> Result<(), StartError> {
-    let mut port = spec.addresses[0].port();
-    if port != 0 {
-        port = port.saturating_add(node);
-    }
+    let mut port = match spec.port() {
+        0 => 0,
+        first => first.checked_add(node).expect("the settings say that the nodes' ports fit"),
+    };
     for (index, address) in spec.addresses.iter().enumerate() {
         match bind(BrokerId(i32::from(node)), &spec.name, SocketAddr::new(address.ip(), port)) {
             Ok(listener) => {
@@ -202,6 +202,7 @@ fn nodes_of(settings: &Settings, listeners: &[BoundListener]) -> Nodes {
         let spec = settings.listeners.iter().find(|spec| spec.name == listener.name);
         let spec = spec.expect("bound listeners are those of the settings");
         let endpoint = match &spec.advertised {
+            Some((host, 0)) => Endpoint { host: Some(host.clone()), port: listener.address.port() },
             Some((host, port)) => {
                 Endpoint { host: Some(host.clone()), port: port.saturating_add((listener.node.0 - first.0) as u16) }
             }

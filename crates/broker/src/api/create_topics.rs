@@ -64,6 +64,7 @@ fn created_result(broker: &Broker, call: &Call, created: &CreatedTopic) -> Creat
     CreatableTopicResult {
         name: topic.name.to_string(),
         topic_id: topic.id.0,
+        error_message: None,
         num_partitions: topic.partitions.len() as i32,
         replication_factor: topic.replication_factor() as i16,
         configs: Some(configs.collect()),

@@ -24,7 +24,9 @@ pub(crate) async fn handle(broker: &Broker, call: &Call, request: DescribeConfig
     let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
     let results = request.resources.into_iter().map(|asked| match entries(&image, call.node(), &asked) {
         Ok(entries) => {
-            let wanted: Option<HashSet<String>> = asked.configuration_keys.map(|keys| keys.into_iter().collect());
+            // No keys and an empty list both mean every config, as in Kafka.
+            let keys = asked.configuration_keys.filter(|keys| !keys.is_empty());
+            let wanted: Option<HashSet<String>> = keys.map(|keys| keys.into_iter().collect());
             let entries = entries.into_iter().filter(|entry| wanted.as_ref().is_none_or(|keys| keys.contains(&entry.name)));
             DescribeConfigsResult {
                 error_message: None,

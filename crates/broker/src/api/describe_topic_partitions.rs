@@ -2,8 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use millstream_metadata::catalog::Topic;
-use millstream_model::PartitionIndex;
+use millstream_metadata::catalog::{Image, Topic};
 use millstream_protocol::ErrorCode;
 use millstream_protocol::describe_topic_partitions::{
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
@@ -48,7 +47,7 @@ pub(crate) async fn handle(
             response.next_cursor = Some(ResponseCursor { topic_name: name, partition_index: 0 });
             break;
         }
-        let described = described(broker, topic, from, room);
+        let described = described(broker, &image, topic, from, room);
         let next = from + described.partitions.len();
         room -= described.partitions.len();
         response.topics.push(described);
@@ -72,19 +71,24 @@ fn unknown(name: String) -> DescribeTopicPartitionsResponseTopic {
     }
 }
 
-fn described(broker: &Broker, topic: &Topic, from: usize, room: usize) -> DescribeTopicPartitionsResponseTopic {
-    let partitions = topic.partitions.iter().enumerate().skip(from).take(room).map(|(index, partition)| {
-        let replicas: Vec<i32> = partition.replicas.iter().map(|replica| replica.0).collect();
-        DescribeTopicPartitionsResponsePartition {
-            partition_index: index as i32,
-            leader_id: partition.leader.0,
-            leader_epoch: broker.leader_epoch(topic, PartitionIndex(index as i32)).0,
-            isr_nodes: replicas.clone(),
-            replica_nodes: replicas,
-            eligible_leader_replicas: Some(Vec::new()),
-            last_known_elr: Some(Vec::new()),
-            ..DescribeTopicPartitionsResponsePartition::default()
-        }
+fn described(
+    broker: &Broker,
+    image: &Image,
+    topic: &Topic,
+    from: usize,
+    room: usize,
+) -> DescribeTopicPartitionsResponseTopic {
+    let partitions = broker.shown_partitions(image, topic).skip(from).take(room);
+    let partitions = partitions.map(|partition| DescribeTopicPartitionsResponsePartition {
+        partition_index: partition.index,
+        leader_id: partition.leader,
+        leader_epoch: partition.leader_epoch,
+        replica_nodes: partition.replicas,
+        isr_nodes: partition.in_sync,
+        offline_replicas: partition.offline,
+        eligible_leader_replicas: Some(Vec::new()),
+        last_known_elr: Some(Vec::new()),
+        ..DescribeTopicPartitionsResponsePartition::default()
     });
     DescribeTopicPartitionsResponseTopic {
         name: Some(topic.name.to_string()),

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 
 use millstream_metadata::catalog::{Image, Topic};
-use millstream_model::{PartitionIndex, TopicId};
+use millstream_model::TopicId;
 use millstream_protocol::ErrorCode;
 use millstream_protocol::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
@@ -59,7 +59,8 @@ pub(crate) async fn handle(broker: &Broker, call: &Call, request: MetadataReques
 }
 
 fn all_topics(broker: &Broker) -> Vec<MetadataResponseTopic> {
-    broker.image().topics().map(|topic| described(broker, topic)).collect()
+    let image = broker.image();
+    image.topics().map(|topic| described(broker, &image, topic)).collect()
 }
 
 async fn asked_topics(
@@ -79,7 +80,7 @@ async fn asked_topics(
         let topic_id = TopicId(asked.topic_id);
         match asked.name {
             None => match image.topic_by_id(topic_id) {
-                Some(topic) => described(broker, topic),
+                Some(topic) => described(broker, &image, topic),
                 None => MetadataResponseTopic {
                     error_code: ErrorCode::UnknownTopicId.code(),
                     topic_id: topic_id.0,
@@ -87,7 +88,7 @@ async fn asked_topics(
                 },
             },
             Some(name) => match image.topic(&name) {
-                Some(topic) => described(broker, topic),
+                Some(topic) => described(broker, &image, topic),
                 None => {
                     let refusal = refusals.iter().find(|(refused, _)| *refused == name);
                     let code = match refusal {
@@ -108,17 +109,15 @@ fn missing_names(image: &Image, asked: &[MetadataRequestTopic]) -> Vec<String> {
     names.filter(|name| image.topic(name).is_none()).cloned().collect()
 }
 
-fn described(broker: &Broker, topic: &Topic) -> MetadataResponseTopic {
-    let partitions = topic.partitions.iter().enumerate().map(|(index, partition)| {
-        let replicas: Vec<i32> = partition.replicas.iter().map(|replica| replica.0).collect();
-        MetadataResponsePartition {
-            partition_index: index as i32,
-            leader_id: partition.leader.0,
-            leader_epoch: broker.leader_epoch(topic, PartitionIndex(index as i32)).0,
-            isr_nodes: replicas.clone(),
-            replica_nodes: replicas,
-            ..MetadataResponsePartition::default()
-        }
+fn described(broker: &Broker, image: &Image, topic: &Topic) -> MetadataResponseTopic {
+    let partitions = broker.shown_partitions(image, topic).map(|partition| MetadataResponsePartition {
+        partition_index: partition.index,
+        leader_id: partition.leader,
+        leader_epoch: partition.leader_epoch,
+        replica_nodes: partition.replicas,
+        isr_nodes: partition.in_sync,
+        offline_replicas: partition.offline,
+        ..MetadataResponsePartition::default()
     });
     MetadataResponseTopic {
         name: Some(topic.name.to_string()),

@@ -154,29 +154,6 @@ fn a_request_behind_unacknowledged_records_is_answered_though_nothing_more_comes
 }
 
 #[test]
-fn a_node_that_does_not_lead_says_so_in_every_version() {
-    let server = Server::start_nodes(2);
-    create(&mut server.peer(), &[]);
-    let leads = |address| produce(&mut Peer::connect(address), batch(&["a"])).error_code == 0;
-    let follower = server.addresses().into_iter().find(|&address| !leads(address)).expect("one node leads");
-    let mut peer = Peer::connect(follower);
-    for version in 3..=12 {
-        let mut response = peer.ask(&produce_request(batch(&["b"])), version).unwrap();
-        let refused = response.responses.remove(0).partition_responses.remove(0);
-        assert_eq!(refused.error_code, ErrorCode::NotLeaderOrFollower.code(), "Produce {version}");
-        assert_eq!(response.node_endpoints.len(), usize::from(version >= 10), "Produce {version}");
-    }
-    for version in 4..=12 {
-        let partition = FetchPartition { partition_max_bytes: 1, ..FetchPartition::default() };
-        let topic = FetchTopic { topic: TOPIC.to_owned(), partitions: vec![partition], ..FetchTopic::default() };
-        let response = peer.ask(&FetchRequest { topics: vec![topic], ..FetchRequest::default() }, version).unwrap();
-        let refused = &response.responses[0].partitions[0];
-        assert_eq!(refused.error_code, ErrorCode::NotLeaderOrFollower.code(), "Fetch {version}");
-        assert_eq!(refused.current_leader.leader_id >= 0, version >= 12, "Fetch {version}");
-    }
-}
-
-#[test]
 fn offsets_beyond_the_log_are_out_of_range() {
     let server = Server::start(&[]);
     let mut peer = server.peer();

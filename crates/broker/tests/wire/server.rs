@@ -31,9 +31,12 @@ impl Server {
     }
 
     /// A process that is several nodes.
-    pub(crate) fn start_nodes(nodes: u32) -> Self {
-        let directory = TempDir::new().unwrap();
-        let options = BrokerOptions { nodes, ..options(directory.path(), &[]) };
+    pub(crate) fn start_nodes(nodes: u32, configs: &[(&str, &str)]) -> Self {
+        Self::start_nodes_in(TempDir::new().unwrap(), nodes, configs)
+    }
+
+    pub(crate) fn start_nodes_in(directory: TempDir, nodes: u32, configs: &[(&str, &str)]) -> Self {
+        let options = BrokerOptions { nodes, ..options(directory.path(), configs) };
         Self::start_with(directory, options)
     }
 

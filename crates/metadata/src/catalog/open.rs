@@ -152,31 +152,30 @@ fn numbered(config: &StaticConfig, broker: BrokerId) -> StaticConfig {
     config
 }
 
-/// New leaders for the partitions whose leader is not there: the first replica that is, or, as every broker reads the
-/// same storage, any broker in turn.
+/// Leaders for the brokers that are there: each partition's first replica among them, so that every broker leads its
+/// share again once it is back; or, as every broker reads the same storage, any broker in turn.
 fn elect(image: &Image) -> Write {
     let brokers = image.brokers();
     let ring: Vec<BrokerId> = brokers.iter().copied().collect();
     let mut write = Write::default();
     for topic in image.topics() {
-        if topic.partitions.iter().all(|partition| brokers.contains(&partition.leader)) {
-            continue;
-        }
         let led = |(index, partition): (usize, &Partition)| {
-            if brokers.contains(&partition.leader) {
-                return partition.clone();
-            }
             let present = partition.replicas.iter().copied().find(|replica| brokers.contains(replica));
-            Partition {
-                leader: present.unwrap_or_else(|| ring[index % ring.len()]),
-                leader_epoch: LeaderEpoch(partition.leader_epoch.0 + 1),
-                replicas: partition.replicas.clone(),
-            }
+            let leader = match present {
+                Some(replica) => replica,
+                None if brokers.contains(&partition.leader) => partition.leader,
+                None => ring[index % ring.len()],
+            };
+            let changes = i32::from(leader != partition.leader);
+            let leader_epoch = LeaderEpoch(partition.leader_epoch.0 + changes);
+            Partition { leader, leader_epoch, replicas: partition.replicas.clone() }
         };
         let partitions: Vec<Partition> = topic.partitions.iter().enumerate().map(led).collect();
-        let key = record::topic_key(&topic.name);
-        write.expect(key.clone(), Some(topic.revision));
-        write.put(key, record::encode(&TopicRecord::new(topic.id, &partitions, &topic.configs)));
+        if partitions != topic.partitions {
+            let key = record::topic_key(&topic.name);
+            write.expect(key.clone(), Some(topic.revision));
+            write.put(key, record::encode(&TopicRecord::new(topic.id, &partitions, &topic.configs)));
+        }
     }
     write
 }

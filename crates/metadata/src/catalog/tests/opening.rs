@@ -95,6 +95,12 @@ async fn partitions_of_brokers_that_are_gone_get_leaders_that_are_there() {
     for (partition, in_sync) in [(0, ONE), (1, ONE), (2, ONE)] {
         assert_eq!(image.in_sync_replicas(&t.partitions[partition]).as_slice(), [in_sync]);
     }
+    drop(one);
+    let again = cluster_on(&store, 3, &[]).await;
+    let image = again.image();
+    let led: Vec<(i32, i32)> =
+        image.topic("t").unwrap().partitions.iter().map(|p| (p.leader.0, p.leader_epoch.0)).collect();
+    assert_eq!(led, [(1, 0), (2, 2), (3, 2), (1, 0), (2, 2), (3, 2)], "each leads its share again");
 }
 
 #[tokio::test]
