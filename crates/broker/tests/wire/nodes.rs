@@ -26,9 +26,7 @@ use millstream_protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest
 use millstream_protocol::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponsePartition, MetadataResponseTopic,
 };
-use millstream_protocol::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
+use millstream_protocol::offset_commit::{OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use millstream_protocol::offset_delete::OffsetDeleteRequest;
 use millstream_protocol::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
@@ -371,8 +369,7 @@ fn each_node_has_a_port_of_its_own_and_is_advertised_with_it() {
     }
     let server = Server::start_nodes(3, &[("advertised.listeners", "PLAINTEXT://kafka.example:9092")]);
     let told = metadata(&mut server.peer(), TOPIC).brokers;
-    let told: Vec<(i32, &str, i32)> =
-        told.iter().map(|node| (node.node_id, node.host.as_str(), node.port)).collect();
+    let told: Vec<(i32, &str, i32)> = told.iter().map(|node| (node.node_id, node.host.as_str(), node.port)).collect();
     assert_eq!(told, [(0, "kafka.example", 9092), (1, "kafka.example", 9093), (2, "kafka.example", 9094)]);
 }
 
