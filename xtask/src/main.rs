@@ -8,6 +8,7 @@ mod bench;
 mod brought;
 mod cluster;
 mod codegen;
+mod crash;
 mod golden;
 mod test;
 mod tidy;
@@ -27,6 +28,8 @@ enum Chore {
     Bench(bench::Args),
     /// Write Rust from Kafka's message definitions.
     Codegen(codegen::Args),
+    /// Kill a release broker under load, many times.
+    Crash(crash::Args),
     /// Record what Kafka's own code writes, for the codec's tests.
     Golden(golden::Args),
     /// Run every test: Rust's own first, then other people's Kafka clients.
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let done = match Chores::parse().chore {
         Chore::Bench(args) => bench::run(&args),
         Chore::Codegen(args) => codegen::run(&args),
+        Chore::Crash(args) => crash::run(&args),
         Chore::Golden(args) => golden::run(&args),
         Chore::Test(args) => test::run(&args),
         Chore::Tidy => tidy::run(),

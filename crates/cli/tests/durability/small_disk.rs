@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 /// Makes the file system, says so, and holds the namespace until its stdin is closed.
 const SCRIPT: &str = r#"
 set -e
+PATH=$PATH:/sbin:/usr/sbin
 case "$1" in
   tmpfs) mount -t tmpfs -o "size=$2" tmpfs "$3" ;;
   ext4) truncate -s "$2" "$3.image"; mkfs.ext4 -q -m 0 "$3.image"; mount -o loop "$3.image" "$3"; chmod 777 "$3" ;;
