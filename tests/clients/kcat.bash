@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 at=(-b "$BOOTSTRAP" -q)
 topic=kcat-one
 
-expect_match "kcat lists the cluster" 0 "^ 1 brokers:$" kcat -b "$BOOTSTRAP" -L
+expect_match "kcat lists the cluster" 0 "^ ${NODES:-1} brokers:$" kcat -b "$BOOTSTRAP" -L
 expect_input "kcat produces to a topic that is created on demand" 0 'one\ntwo\nthree\n' "" kcat "${at[@]}" -P -t $topic
 expect "kcat consumes from the beginning to the end" 0 "0 one
 1 two

@@ -93,11 +93,16 @@ fn clients(args: &Args, suites: &[&Suite]) -> Result<Tally> {
         return Ok(tally);
     }
     for (suite, environment) in ready {
+        if suite.nodes > 1 && args.bootstrap.is_none() && args.against == Against::Kafka {
+            println!("\n!! {} NOT RUN: Apache Kafka is started here as one node, not as {}", suite.name, suite.nodes);
+            tally.miss(false);
+            continue;
+        }
         // A cluster of its own for each suite, so that none depends on what another left behind.
         let (cluster, data) = match &args.bootstrap {
             Some(address) => (Cluster::running(address), None),
             None if args.against == Against::Kafka => start_kafka()?,
-            None => start_millstream()?,
+            None => start_millstream(suite.nodes)?,
         };
         println!("\n== {} against {}", suite.name, cluster.bootstrap);
         tally += suite.run(&cluster, &environment)?;
@@ -106,13 +111,14 @@ fn clients(args: &Args, suites: &[&Suite]) -> Result<Tally> {
     Ok(tally)
 }
 
-/// Starts `millstream broker` on a free port with an empty data folder.
-fn start_millstream() -> Result<(Cluster, Option<PathBuf>)> {
+/// Starts `millstream broker` as so many nodes on free ports with an empty data folder.
+fn start_millstream(nodes: u32) -> Result<(Cluster, Option<PathBuf>)> {
     let built = workspace::cargo().args(["build", "-q", "-p", "millstream-cli"]).status()?;
     ensure!(built.success(), "the broker does not build");
     let data = cluster::empty_folder("clients/millstream-data")?;
     // As Kafka's own server.properties says it, so that both describe their topics in the same words.
-    let options = ["--set", "node.id=1", "--set", "log.segment.bytes=1073741824"];
+    let nodes = nodes.to_string();
+    let options = ["--nodes", &nodes, "--set", "node.id=1", "--set", "log.segment.bytes=1073741824"];
     let binary = workspace::target().join("debug/millstream");
     let mut cluster = Cluster::spawn_millstream(&binary, &data, 0, &options)?;
     cluster.wait_until_listening()?;

@@ -21,6 +21,8 @@ pub(super) struct Suite {
     /// Programs that must be on the PATH.
     needs: &'static [&'static str],
     brought: Brought,
+    /// Nodes of the cluster that it is run against.
+    pub(super) nodes: u32,
     /// Relative to tests/clients; `{venv}` and `{libs}` stand for what was brought.
     program: &'static [&'static str],
 }
@@ -34,36 +36,61 @@ enum Brought {
     Python(&'static str),
 }
 
-pub(super) static SUITES: [Suite; 6] = [
+pub(super) static SUITES: [Suite; 8] = [
     Suite {
         name: "rust-client",
         needs: &["bash", "cargo"],
         brought: Brought::Nothing,
+        nodes: 1,
         program: &["bash", "rust.bash"],
     },
-    Suite { name: "kcat", needs: &["bash", "kcat"], brought: Brought::Nothing, program: &["bash", "kcat.bash"] },
+    Suite {
+        name: "kcat",
+        needs: &["bash", "kcat"],
+        brought: Brought::Nothing,
+        nodes: 1,
+        program: &["bash", "kcat.bash"],
+    },
+    Suite {
+        name: "kcat-nodes",
+        needs: &["bash", "kcat"],
+        brought: Brought::Nothing,
+        nodes: 3,
+        program: &["bash", "kcat.bash"],
+    },
+    Suite {
+        name: "kafka-tools-nodes",
+        needs: &["bash", "java", "mvn", "kcat"],
+        brought: Brought::Jars("kafka/tools.pom.xml"),
+        nodes: 3,
+        program: &["bash", "kafka/nodes.bash"],
+    },
     Suite {
         name: "kafka-tools",
         needs: &["bash", "java", "mvn"],
         brought: Brought::Jars("kafka/tools.pom.xml"),
+        nodes: 1,
         program: &["bash", "kafka/tools.bash"],
     },
     Suite {
         name: "java",
         needs: &["javac", "mvn"],
         brought: Brought::Jars("kafka/tools.pom.xml"),
+        nodes: 1,
         program: &["java", "-Xmx256M", "-cp", "{libs}/*", "java/Clients.java"],
     },
     Suite {
         name: "kafka-python",
         needs: &["python3"],
         brought: Brought::Python("python/kafka-python.txt"),
+        nodes: 1,
         program: &["{venv}/bin/python", "python/kafka_python.py"],
     },
     Suite {
         name: "confluent-kafka",
         needs: &["python3"],
         brought: Brought::Python("python/confluent-kafka.txt"),
+        nodes: 1,
         program: &["{venv}/bin/python", "python/confluent_kafka_client.py"],
     },
 ];
@@ -99,6 +126,7 @@ impl Suite {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(clients()).stdin(Stdio::null()).stdout(Stdio::piped());
         command.env("BOOTSTRAP", &cluster.bootstrap).env("WORK", &work).env("KAFKA_LIBS", brought);
+        command.env("NODES", self.nodes.to_string());
         let mut tally = Tally::default();
         let ended = follow(&mut command, |line| tally += Tally::of_claim(line))?;
         if !ended.success() || tally == Tally::default() {

@@ -1,5 +1,6 @@
 //! `millstream broker`: serves Kafka's protocol until it is told to stop.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,9 +67,7 @@ async fn serve(options: BrokerOptions) -> Result<ExitCode> {
     if let Some(address) = broker.http_address() {
         info!("metrics at http://{address}/metrics");
     }
-    for address in broker.addresses() {
-        println!("listening on {address}");
-    }
+    tell_addresses(broker.addresses());
     let failed = tokio::select! {
         _ = interrupt.recv() => None,
         _ = terminate.recv() => None,
@@ -80,6 +79,16 @@ async fn serve(options: BrokerOptions) -> Result<ExitCode> {
     }
     broker.stop().await.context("the logs were not closed; the next start recovers")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each address, in one write. Whoever reads the first and closes the pipe has what it wanted: the broker
+/// serves on.
+fn tell_addresses(addresses: &[SocketAddr]) {
+    let lines: String = addresses.iter().map(|address| format!("listening on {address}\n")).collect();
+    let mut stdout = std::io::stdout().lock();
+    if let Err(error) = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush()) {
+        warn!(%error, "where the broker listens could not be written to stdout");
+    }
 }
 
 fn options(args: Args) -> Result<BrokerOptions> {
