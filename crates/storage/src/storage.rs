@@ -139,6 +139,7 @@ impl Storage {
         let store = slots.limits();
         let lane_limits = LaneLimits {
             slot_bytes_max: limits.slot_bytes_max.min(store.slot_bytes_max),
+            volatile_bytes_max: limits.settle_bytes,
             in_flight_max: limits.slots_in_flight_max.min(store.in_flight_max),
             waiting_bytes_max: limits.waiting_bytes_max,
             unsettled_bytes_max: limits.unsettled_bytes_max,

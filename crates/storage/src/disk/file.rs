@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::{Condvar, Mutex};
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::open_files::{OpenFiles, Sync};
 use super::platform;
+use super::read_buffers::ReadBuffers;
 use super::{AlignedBuffer, BLOCK_BYTES, DirEntry, Disk, DiskAnswer, DiskError, DiskOp, ReadCache, Space, WriteSync};
 
 /// Name of the file below the root whose lock says that the directory is in use.
@@ -75,7 +76,8 @@ impl FileDisk {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let queue = Arc::new(Queue::default());
-        let files = Arc::new(FileOps { root: root.to_owned(), open: OpenFiles::default() });
+        let files =
+            Arc::new(FileOps { root: root.to_owned(), open: OpenFiles::default(), buffers: ReadBuffers::default() });
         let mut disk = Self { queue, files, threads: Vec::new(), root: root.to_owned(), _lock: lock };
         for number in 0..threads.max(1) {
             let (queue, files) = (Arc::clone(&disk.queue), Arc::clone(&disk.files));
@@ -116,6 +118,10 @@ impl Disk for FileDisk {
         ready(self.files.perform(&op)).boxed()
     }
 
+    fn read_cached(&self, file: &Path, at: u64, length: usize) -> Option<Bytes> {
+        self.files.read_cached(&self.root.join(file), at, length)
+    }
+
     fn root(&self) -> &Path {
         &self.root
     }
@@ -142,6 +148,7 @@ fn serve(queue: &Queue, files: &FileOps) {
 struct FileOps {
     root: PathBuf,
     open: OpenFiles,
+    buffers: ReadBuffers,
 }
 
 impl FileOps {
@@ -195,10 +202,9 @@ impl FileOps {
                 let file = self.open.readable(full)?;
                 // A hostile length must not be allocated before it is known to be there.
                 let present = file.metadata()?.len().saturating_sub(at);
-                let mut bytes = BytesMut::zeroed(length.min(usize::try_from(present).unwrap_or(usize::MAX)));
-                let read = read_at_most(&file, &mut bytes, at)?;
-                bytes.truncate(read);
-                Ok(bytes.freeze())
+                let mut buffer = self.buffers.take(length.min(usize::try_from(present).unwrap_or(usize::MAX)));
+                let read = read_at_most(&file, buffer.as_mut_slice(), at)?;
+                Ok(buffer.freeze(read))
             }
             ReadCache::Direct => {
                 let file = platform::open_direct(full)?;
@@ -208,6 +214,13 @@ impl FileOps {
                 Ok(buffer.freeze().slice(..read.min(length)))
             }
         }
+    }
+
+    fn read_cached(&self, full: &Path, at: u64, length: usize) -> Option<Bytes> {
+        let file = self.open.readable(full).ok()?;
+        let mut buffer = self.buffers.take(length);
+        let read = platform::read_cached(&file, buffer.as_mut_slice(), at)?;
+        Some(buffer.freeze(read))
     }
 
     fn write(&self, full: &Path, at: u64, data: &[Bytes], sync: WriteSync) -> io::Result<()> {

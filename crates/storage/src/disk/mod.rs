@@ -7,6 +7,7 @@ mod aligned;
 mod file;
 mod open_files;
 mod platform;
+mod read_buffers;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulated;
 
@@ -143,6 +144,13 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// only wait. It saves two hand-overs between threads, which cost more than a small write.
     fn submit_blocking(&self, op: DiskOp) -> BoxFuture<'static, Result<DiskAnswer, DiskError>> {
         self.submit(op)
+    }
+
+    /// Bytes of a file as far as they can be had without waiting for the device, at most `length`; none when nobody knows.
+    /// For a reactor: what is not here is read with `submit`.
+    fn read_cached(&self, file: &Path, at: u64, length: usize) -> Option<Bytes> {
+        let _ = (file, at, length);
+        None
     }
 
     /// Where the disk's root lies, for messages and DescribeLogDirs.

@@ -9,19 +9,19 @@ use bytes::Bytes;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::prefer_this_thread;
 #[cfg(target_os = "linux")]
-pub(super) use linux::{open_direct, open_durable, write_durable, write_pieces};
+pub(super) use linux::{open_direct, open_durable, read_cached, write_durable, write_pieces};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::prefer_this_thread;
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::{open_direct, open_durable, write_durable, write_pieces};
+pub(super) use portable::{open_direct, open_durable, read_cached, write_durable, write_pieces};
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::IoSlice;
+    use std::io::{IoSlice, IoSliceMut};
     use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 
     use rustix::fs::OFlags;
-    use rustix::io::{Errno, ReadWriteFlags, pwritev, pwritev2};
+    use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev, pwritev2};
 
     use super::{Bytes, File, OpenOptions, Path, io};
 
@@ -87,6 +87,11 @@ mod linux {
         Ok(())
     }
 
+    /// Reads what the page cache holds; none when that is nothing, or the file system cannot tell.
+    pub(in crate::disk) fn read_cached(file: &File, buffer: &mut [u8], at: u64) -> Option<usize> {
+        preadv2(file, &mut [IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT).ok()
+    }
+
     /// Past the page cache where the file system can.
     pub(in crate::disk) fn open_direct(path: &Path) -> io::Result<File> {
         match OpenOptions::new().read(true).custom_flags(flags(OFlags::DIRECT)).open(path) {
@@ -130,6 +135,11 @@ mod portable {
             at += piece.len() as u64;
         }
         Ok(())
+    }
+
+    /// There is no way to ask here.
+    pub(in crate::disk) fn read_cached(_: &File, _: &mut [u8], _: u64) -> Option<usize> {
+        None
     }
 
     pub(crate) fn prefer_this_thread() {}

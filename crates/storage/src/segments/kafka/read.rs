@@ -19,6 +19,8 @@ use crate::segments::{ReadFrom, RecordChunks, SegmentError};
 /// Bytes read at a time to find a batch near a guess, and to find one far from it.
 const NEAR_BYTES: usize = 64 << 10;
 const FAR_BYTES: usize = 1 << 20;
+/// Bytes read at a time when batches are read to be sent: a piece of this size is pooled, and short work for a reactor.
+const PIECE_BYTES: usize = 1 << 20;
 /// Reads whose end is remembered.
 const CURSORS_MAX: usize = 4096;
 
@@ -82,9 +84,9 @@ impl KafkaDirectories {
                 ReadFrom::Timestamp { from, timestamp } => reader.find_timestamp(from, timestamp).await?,
             };
             let Some(found) = found else { continue };
-            let (bytes, next, position) = reader.whole_batches(found, bytes_max).await?;
+            let (chunks, next, position) = reader.whole_batches(found, bytes_max).await?;
             self.cursors.remember(key, next, reader.segment.base, position);
-            return Ok(RecordChunks::from_iter([bytes]));
+            return Ok(chunks);
         }
         Ok(RecordChunks::new())
     }
@@ -102,7 +104,11 @@ impl Reader<'_> {
     /// Bytes of the log from `position`, at most `length` and none beyond what is settled.
     async fn log(&self, position: u64, length: usize) -> Result<Bytes, SegmentError> {
         let left = usize::try_from(self.segment.log_bytes.saturating_sub(position)).unwrap_or(usize::MAX);
-        Ok(self.store.disk.read(self.path(SegmentFile::Log), position, length.min(left)).await?)
+        let (file, length) = (self.path(SegmentFile::Log), length.min(left));
+        match self.store.disk.read_cached(&file, position, length) {
+            Some(bytes) if bytes.len() == length => Ok(bytes),
+            _ => Ok(self.store.disk.read(file, position, length).await?),
+        }
     }
 
     /// The batch that contains `offset`, or the first one after it.
@@ -175,25 +181,50 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// Whole batches from `found` on; with them the offset and position after them.
-    async fn whole_batches(&self, found: Found, bytes_max: usize) -> Result<(Bytes, Offset, u64), SegmentError> {
-        let first = found.header.size_bytes();
-        let bytes = self.log(found.position, bytes_max.max(first)).await?;
-        if bytes.len() < first {
-            return Err(self.damaged(found.position, "the file ends inside a batch"));
-        }
-        let mut end = first;
-        let mut next = found.header.next_offset();
-        while let Some(rest) = bytes.get(end..).filter(|rest| rest.len() >= HEADER_BYTES) {
-            let place = found.position + end as u64;
-            let header = BatchHeader::read(rest).map_err(|error| self.damaged(place, error))?;
-            if header.size_bytes() > rest.len() {
+    /// Whole batches from `found` on, up to `bytes_max` bytes or the first one; with them the offset and position after.
+    async fn whole_batches(&self, found: Found, bytes_max: usize) -> Result<(RecordChunks, Offset, u64), SegmentError> {
+        let (mut next, mut position) = (found.header.base_offset, found.position);
+        let mut chunks = RecordChunks::new();
+        // What the next batch takes, as far as that is known.
+        let mut need = found.header.size_bytes();
+        let mut left = bytes_max.max(need);
+        while need <= left && position < self.segment.log_bytes {
+            let bytes = self.log(position, left.min(PIECE_BYTES).max(need)).await?;
+            if bytes.len() < need {
                 break;
             }
-            end += header.size_bytes();
-            next = header.next_offset();
+            let (whole, follows) = self.whole_prefix(&bytes, position, &mut next)?;
+            if whole > 0 {
+                chunks.push(bytes.slice(..whole));
+            }
+            position += whole as u64;
+            left -= whole;
+            need = follows.unwrap_or(HEADER_BYTES);
         }
-        Ok((bytes.slice(..end), next, found.position + end as u64))
+        if chunks.is_empty() {
+            return Err(self.damaged(found.position, "the file ends inside a batch"));
+        }
+        Ok((chunks, next, position))
+    }
+
+    /// Bytes of the whole batches at the start of what was read from `position`, and the size of the batch after them
+    /// when its header is there; `next` becomes the offset after them.
+    fn whole_prefix(
+        &self,
+        bytes: &[u8],
+        position: u64,
+        next: &mut Offset,
+    ) -> Result<(usize, Option<usize>), SegmentError> {
+        let mut end = 0;
+        while let Some(rest) = bytes.get(end..).filter(|rest| rest.len() >= HEADER_BYTES) {
+            let header = BatchHeader::read(rest).map_err(|error| self.damaged(position + end as u64, error))?;
+            if header.size_bytes() > rest.len() {
+                return Ok((end, Some(header.size_bytes())));
+            }
+            end += header.size_bytes();
+            *next = header.next_offset();
+        }
+        Ok((end, None))
     }
 
     /// Position of the last indexed batch that ends at or before `offset`; 0 when there is none.

@@ -148,6 +148,35 @@ async fn the_files_are_named_as_kafka_names_them() {
 }
 
 #[tokio::test]
+async fn what_is_read_is_the_whole_batches_that_fit_however_large_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let simulated: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(3));
+    let sizes = [10, 600 << 10, 600 << 10, 3 << 20, 10, 10, 2 << 20, 10];
+    let values = sizes.map(|size| "v".repeat(size));
+    let batches: Vec<_> =
+        (0..).zip(&values).map(|(at, value)| plain(&[value], 7).placed(Offset(at), LeaderEpoch(0))).collect();
+    // One that only threads read, and one whose page cache a reactor reads.
+    for disk in [simulated, Arc::new(FileDisk::open(dir.path(), 2).unwrap())] {
+        let store = KafkaDirectories::new(disk, 0);
+        let target = spec("t", LogConfig::default()).target();
+        store.load(vec![target.clone()]).await.unwrap();
+        let run = SegmentRun { target: target.clone(), batches: batches.clone(), aborted: Vec::new() };
+        store.append(vec![run]).await.unwrap();
+        for (from, bytes_max) in (0..sizes.len()).flat_map(|from| (0..40).map(move |n| (from, n * 200_000))) {
+            let read = store.read(target.key, ReadFrom::Offset(Offset(from as i64)), bytes_max).await.unwrap();
+            let mut wanted = batches[from].bytes().to_vec();
+            for batch in &batches[from + 1..] {
+                if wanted.len() + batch.bytes().len() > bytes_max {
+                    break;
+                }
+                wanted.extend_from_slice(batch.bytes());
+            }
+            assert!(read.concat() == wanted, "{bytes_max} bytes from {from}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_new_directory_is_durable_with_its_first_checkpoint() {
     for seed in 0..50 {
         let simulated = SimulatedDisk::new(seed);
