@@ -257,7 +257,7 @@ impl LaneCore {
 /// Puts an entry into the newest open slot, or into a new one when that would grow beyond `bytes_max`.
 fn push(open: &mut VecDeque<OpenSlot>, entry: LaneEntry, bytes_max: usize) -> Ticket {
     let bytes = entry.slot_bytes();
-    if !open.back().is_some_and(|slot| slot.bytes + bytes <= bytes_max) {
+    if open.back().is_none_or(|slot| slot.bytes + bytes > bytes_max) {
         open.push_back(OpenSlot::default());
     }
     open.back_mut().expect("one was pushed").push(entry)
