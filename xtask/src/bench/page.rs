@@ -62,8 +62,9 @@ const HOW: &str = "\
 ## How it is measured
 
 - Kafka is one node in its default configuration, with the heap (`-Xmx1G -Xms1G`) and the collector that its own start script gives it.
-  It removes the files of deleted topics at once (`log.segment.delete.delay.ms=100`), so that the disk is free again after each run, and its
-  topics have the configs that their row names.
+  What a single node needs is set (replication factors of its own topics are 1), and it removes the files of deleted topics at once
+  (`log.segment.delete.delay.ms=100`, `log.initial.task.delay.ms=100`), so that the disk is free again after each run. Topics have the configs
+  that their row names.
 - Both brokers run during the whole comparison, in the default scheduling class, with their data on the same disk; one is loaded, the other idle.
   The brokers take turns, and each goes first every other time.
 - The load generator is `millstream bench`: batches built beforehand, raw connections, on the same machine. Throughput and latency are of the
