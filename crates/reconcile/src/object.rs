@@ -3,13 +3,15 @@
 
 use std::fmt::Debug;
 
+use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::Error;
+use crate::kafka::from_json;
+use crate::{Context, Error};
 
 /// Makes or patches an object so that it says at least what `wanted` says.
 pub(crate) async fn ensure<K>(api: &Api<K>, wanted: &K) -> Result<(), Error>
@@ -89,6 +91,27 @@ where
     match api.patch(&live.name_any(), &PatchParams::default(), &patch).await {
         Err(error) if !is_status(&error, "NotFound") => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+/// Records a Normal event about an object. An event that cannot be stored is not worth failing for: it is logged.
+pub(crate) async fn tell<K>(context: &Context, about: &K, reason: &str, message: String, component: &str)
+where
+    K: Resource<DynamicType = ()>,
+{
+    let reference = about.object_ref(&());
+    let namespace = reference.namespace.clone().unwrap_or_default();
+    let now = context.now();
+    let event: Event = from_json(json!({
+        "metadata": {"generateName": format!("{}.", about.name_any()), "namespace": namespace},
+        "involvedObject": reference,
+        "reason": reason, "message": message, "type": "Normal", "count": 1,
+        "firstTimestamp": now, "lastTimestamp": now,
+        "source": {"component": component}, "reportingComponent": component, "reportingInstance": "",
+    }));
+    let api: Api<Event> = Api::namespaced(context.client.clone(), &namespace);
+    if let Err(error) = api.create(&PostParams::default(), &event).await {
+        tracing::debug!(%error, "an event is lost");
     }
 }
 

@@ -1,21 +1,28 @@
 //! The workloads' own reconcilers: Deployment, ReplicaSet, and the Endpoints of Services. On a real cluster Kubernetes has
-//! them; on a laptop this process runs them. The decisions are in [`rollout`] and [`pods`]; here they meet the API.
+//! them; on a laptop this process runs them. The decisions are in [`rollout`], [`progress`] and [`pods`]; here they meet the API.
 
 pub(crate) mod pods;
+mod progress;
 pub(crate) mod rollout;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt as _};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{Context, Error, object};
 use pods::PodStep;
 use rollout::Step;
+
+/// Times are written in whole seconds: a look that is a moment early would be one for nothing.
+const CLOCK_SLACK: Duration = Duration::from_secs(1);
+/// Who makes and deletes pods, in events.
+const REPLICA_SETS: &str = "replicaset-controller";
 
 /// Kubernetes' label of ReplicaSets and pods that belong to somebody.
 fn is_owned_by<K: Resource>(object: &K, owner: &str) -> bool {
@@ -34,23 +41,43 @@ pub(crate) async fn deployment(deployment: Arc<Deployment>, context: Arc<Context
     sets.retain(|set| is_owned_by(set, &uid));
     let revision = sets.iter().map(rollout::revision).max().unwrap_or(0);
     for step in rollout::steps(&deployment, &sets) {
-        match step {
-            Step::Create(replicas) => {
-                object::create(&sets_api, &rollout::replica_set(&deployment, replicas, revision + 1)).await?;
-            }
-            Step::Scale(name, replicas) => {
-                let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-                sets_api.patch(&name, &PatchParams::default(), &patch).await?;
-            }
-            Step::Forget(name) => object::delete(&sets_api, &name).await?,
-        }
+        take(step, &deployment, &sets, &context).await?;
+    }
+    for set in sets.iter().filter(|set| rollout::is_slower_or_faster(&deployment, set)) {
+        let seconds = deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
+        let patch = Patch::Merge(json!({"spec": {"minReadySeconds": seconds}}));
+        sets_api.patch(&set.name_any(), &PatchParams::default(), &patch).await?;
     }
     let api: Api<Deployment> = Api::namespaced(context.client.clone(), &namespace);
     raise_revision(&api, &deployment, &sets_api, &sets, revision).await?;
-    let status = rollout::status(&deployment, &sets);
-    let status = with_times(status, &json!(&*deployment)["status"], &context.now());
+    let (status, look_again) = progress::status(&deployment, &sets, (context.now)());
     object::write_status(&api, &deployment, status).await?;
-    Ok(Action::await_change())
+    Ok(look_again.map_or_else(Action::await_change, |wait| Action::requeue(wait + CLOCK_SLACK)))
+}
+
+/// Does one step of a rollout and tells of it in an event.
+async fn take(step: Step, deployment: &Deployment, sets: &[ReplicaSet], context: &Context) -> Result<(), Error> {
+    let api: Api<ReplicaSet> = Api::namespaced(context.client.clone(), &deployment.namespace().unwrap_or_default());
+    let (name, from, to) = match step {
+        Step::Create(replicas) => {
+            let revision = sets.iter().map(rollout::revision).max().unwrap_or(0) + 1;
+            object::create(&api, &rollout::replica_set(deployment, replicas, revision)).await?;
+            (rollout::current_name(deployment), 0, replicas)
+        }
+        Step::Scale(name, replicas) => {
+            let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+            api.patch(&name, &PatchParams::default(), &patch).await?;
+            let before = sets.iter().find(|set| set.name_any() == name).map_or(0, rollout::replicas);
+            (name, before, replicas)
+        }
+        Step::Forget(name) => return object::delete(&api, &name).await,
+    };
+    if from != to {
+        let direction = if to > from { "up" } else { "down" };
+        let message = format!("Scaled {direction} replica set {name} from {from} to {to}");
+        object::tell(context, deployment, "ScalingReplicaSet", message, "deployment-controller").await;
+    }
+    Ok(())
 }
 
 /// The current template always has the highest revision, also when it is an old one that came back.
@@ -86,22 +113,6 @@ where
     Ok(())
 }
 
-/// Gives each condition its times: the old ones while its state is the same.
-fn with_times(mut status: Value, before: &Value, now: &str) -> Value {
-    let Some(conditions) = status["conditions"].as_array_mut() else { return status };
-    for condition in conditions {
-        let old = before["conditions"].as_array().into_iter().flatten().find(|old| old["type"] == condition["type"]);
-        let old = old.cloned().unwrap_or_default();
-        let time =
-            |old_time: &Value, same: bool| if same && old_time.is_string() { old_time.clone() } else { json!(now) };
-        let same_state = old["status"] == condition["status"];
-        let same = same_state && old["reason"] == condition["reason"] && old["message"] == condition["message"];
-        condition["lastTransitionTime"] = time(&old["lastTransitionTime"], same_state);
-        condition["lastUpdateTime"] = time(&old["lastUpdateTime"], same);
-    }
-    status
-}
-
 /// One look at a ReplicaSet: as many pods as it wants, and its status.
 pub(crate) async fn replica_set(set: Arc<ReplicaSet>, context: Arc<Context>) -> Result<Action, Error> {
     if set.metadata.deletion_timestamp.is_some() {
@@ -119,18 +130,21 @@ pub(crate) async fn replica_set(set: Arc<ReplicaSet>, context: Arc<Context>) -> 
         PodStep::Nothing => {}
         PodStep::Create(count) => {
             for _ in 0..count {
-                object::create(&api, &pods::new_pod(&set)).await?;
+                let made = api.create(&PostParams::default(), &pods::new_pod(&set)).await?;
+                let message = format!("Created pod: {}", made.name_any());
+                object::tell(&context, &*set, "SuccessfulCreate", message, REPLICA_SETS).await;
             }
         }
         PodStep::Delete(names) => {
             for name in names {
                 object::delete(&api, &name).await?;
+                object::tell(&context, &*set, "SuccessfulDelete", format!("Deleted pod: {name}"), REPLICA_SETS).await;
             }
         }
     }
-    let status = pods::set_status(&set, &list().await?);
+    let (status, look_again) = pods::set_status(&set, &list().await?, (context.now)());
     object::write_status(&Api::namespaced(context.client.clone(), &namespace), &*set, status).await?;
-    Ok(Action::await_change())
+    Ok(look_again.map_or_else(Action::await_change, |wait| Action::requeue(wait + CLOCK_SLACK)))
 }
 
 /// One look at a Service: the addresses of its pods.
@@ -146,19 +160,4 @@ pub(crate) async fn service(service: Arc<Service>, context: Arc<Context>) -> Res
         object::ensure(&api, &endpoints).await?;
     }
     Ok(Action::await_change())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_condition_keeps_its_transition_while_its_state_is_the_same() {
-        let before = json!({"conditions": [{"type": "A", "status": "True", "reason": "R", "message": "m",
-            "lastTransitionTime": "t1", "lastUpdateTime": "t1"}]});
-        let after = json!({"conditions": [{"type": "A", "status": "True", "reason": "R", "message": "other"}]});
-        let timed = with_times(after, &before, "t2");
-        assert_eq!(timed["conditions"][0]["lastTransitionTime"], "t1");
-        assert_eq!(timed["conditions"][0]["lastUpdateTime"], "t2");
-    }
 }
