@@ -56,6 +56,15 @@ pub(crate) fn of_object(kind: &Kind, object: &Value) -> Vec<String> {
             let kept = "kind: a DeploymentConfig is kept, but not served yet: no pods are made; a Deployment is served";
             std::iter::once(kept.to_owned()).chain(template().unwrap_or_default()).collect()
         }
+        "KafkaUser" => {
+            vec![
+                "kind: a KafkaUser is kept, but not served yet: no user is created and no Secret is written".to_owned(),
+            ]
+        }
+        "KafkaNodePool" => {
+            let kept = "kind: a KafkaNodePool is kept, but not served yet: spec.kafka.replicas of the Kafka decides";
+            vec![kept.to_owned()]
+        }
         "PersistentVolumeClaim" => {
             vec!["kind: a PersistentVolumeClaim is kept, but no volume is made for it".to_owned()]
         }

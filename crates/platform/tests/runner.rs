@@ -358,7 +358,7 @@ async fn init_containers_run_first_one_after_the_other() {
     let running = start().await;
     let file = running.folder.path().join("order").display().to_string();
     let mut pod = shell("init", &format!("echo main >> {file}; echo up; exec sleep 1000"));
-    let step = |name: &str| json!({ "name": name, "image": "shell", "args": [format!("echo {name} >> {file}")] });
+    let step = |name: &str| json!({ "name": name, "image": "shell", "args": [format!("echo {name} | tee -a {file}")] });
     pod["spec"]["initContainers"] = json!([step("one"), step("two")]);
     running.create(pod).await;
     running.wait("init", "ready", is_ready).await;
@@ -366,6 +366,8 @@ async fn init_containers_run_first_one_after_the_other() {
         Box::pin(running.pods.log_stream("init", &LogParams { follow: true, ..LogParams::default() }).await.unwrap());
     log.read_exact(&mut [0; 3]).await.unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo\nmain\n");
+    let of_two = LogParams { container: Some("two".to_owned()), ..LogParams::default() };
+    assert_eq!(running.pods.logs("init", &of_two).await.unwrap(), "two\n");
     running.platform.shutdown().await;
 }
 

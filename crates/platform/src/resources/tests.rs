@@ -318,6 +318,28 @@ fn a_rollout_that_could_not_move_is_refused() {
 }
 
 #[test]
+fn what_an_earlier_life_said_of_readiness_does_not_hold_in_the_next() {
+    let fixture = fixture();
+    create(&fixture, &POD, pod("p")).unwrap();
+    create(&fixture, &DEPLOYMENT, deployment("d")).unwrap();
+    let status = |kind, name, status: Value| {
+        fixture.resources.edit(&target(kind, name), Part::Status, |object| object["status"] = status.clone()).unwrap();
+    };
+    let ready = json!([{ "type": "Ready", "status": "True" }, { "type": "PodScheduled", "status": "True" }]);
+    let container = json!([{ "name": "c", "ready": true, "restartCount": 2 }]);
+    status(&POD, "p", json!({ "phase": "Running", "conditions": ready, "containerStatuses": container }));
+    status(&DEPLOYMENT, "d", json!({ "observedGeneration": 1, "readyReplicas": 1 }));
+    let again = Resources::new(fixture.resources.store.clone(), fixture.resources.defaults).unwrap();
+    let pod = again.get(&target(&POD, "p")).unwrap();
+    let conditions = object::list(&pod, "/status/conditions");
+    assert_eq!((&conditions[0]["status"], &conditions[1]["status"]), (&json!("False"), &json!("True")));
+    let container = &pod["status"]["containerStatuses"][0];
+    assert_eq!((&container["ready"], &container["restartCount"]), (&json!(false), &json!(2)));
+    let deployment = again.get(&target(&DEPLOYMENT, "d")).unwrap();
+    assert_eq!(deployment["status"], json!({ "readyReplicas": 1 }));
+}
+
+#[test]
 fn a_mount_of_no_volume_is_refused() {
     let mut body = pod("p");
     body["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
