@@ -115,6 +115,56 @@ fn kubectl_and_this_program_print_the_same_and_take_turns() {
 }
 
 #[test]
+fn logs_are_those_of_kubectl_and_so_are_its_complaints() {
+    let place = Place::new();
+    let script = "for i in 1 2 3; do echo line $i; done; exec sleep 1000";
+    let container = |name: &str| format!("{{name: {name}, image: any, command: [/bin/sh, -c, '{script}']}}");
+    let pod = format!("containers: [{}, {}]", container("one"), container("two"));
+    let text = format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  selector: {{matchLabels: {{app: web}}}}\n  \
+         template:\n    metadata: {{labels: {{app: web}}}}\n    spec: {{{pod}}}\n---\napiVersion: v1\nkind: Pod\nmetadata: \
+         {{name: crash}}\nspec:\n  containers: [{{name: c, image: any, command: [/bin/sh, -c, 'echo bye; exit 3']}}]\n---\n{CONFIG}"
+    );
+    let manifest = place.manifest("web.yaml", &text);
+    let _background = apply_first(&place, &manifest);
+    place.wait_for(&["logs", "-l", "app=web", "-c", "two"], |log| log == "line 1\nline 2\nline 3\n");
+    place.wait_for(&["logs", "deployment/web", "-c", "one"], |log| log == "line 1\nline 2\nline 3\n");
+    place.wait_for(&["get", "pod", "crash"], |table| table.contains("CrashLoopBackOff   1 ("));
+    assert_eq!(place.ok(&["logs", "crash", "--previous"]), "bye\n");
+    let mut followed = place.start(&["logs", "-f", "-l", "app=web", "-c", "one", "--prefix"]);
+    followed.line(|line| line.starts_with("[pod/web-") && line.ends_with("/one] line 3"));
+    if place.kubectl(&["version", "--client"]).is_none() {
+        return;
+    }
+    for args in [
+        &["logs", "deployment/web"][..],
+        &["logs", "deployment/web", "--tail", "1"],
+        &["logs", "deployment/web", "-c", "two", "--tail=2", "--prefix"],
+        &["logs", "deployment/web", "-c", "three"],
+        &["logs", "-l", "app=web", "--tail=1", "-c", "one", "--prefix"],
+        &["logs", "-l", "app=none"],
+        &["logs", "crash", "-p"],
+        &["logs", "nope"],
+        &["logs", "deployment/nope"],
+        &["logs", "service/nope"],
+        &["logs", "cm/settings"],
+        &["logs", "nope/x"],
+        &["get", "pods", "-n", "nowhere"],
+        &["get", "cm", "-A", "-o", "name"],
+        &["get", "pods", "-l", "app=none"],
+        &["get", "deployment/web", "pod/nope", "-o", "name"],
+    ] {
+        let (ours, theirs) = (place.run(args), place.kubectl(args).unwrap());
+        assert_eq!(text_of(&ours), text_of(&theirs), "{args:?}");
+        assert_eq!(ours.status.code(), theirs.status.code(), "{args:?}");
+    }
+}
+
+fn text_of(output: &std::process::Output) -> (String, String) {
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
 fn several_that_start_at_once_all_start_each_on_networks_of_its_own() {
     let places: Vec<Place> = (0..6).map(|_| Place::new()).collect();
     let service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\nspec:\n  ports:\n    - port: 80\n";
