@@ -10,8 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::kafka::from_json;
 use crate::{Context, Error};
+
+/// Objects are written as the JSON that Kubernetes documents: shorter than the typed builders, and checked by every test.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("the literal above has the shape of its Kubernetes type")
+}
 
 /// Makes or patches an object so that it says at least what `wanted` says.
 pub(crate) async fn ensure<K>(api: &Api<K>, wanted: &K) -> Result<(), Error>

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::kafka::from_json;
+use crate::object::from_json;
 
 /// What brings a ReplicaSet to its number of pods.
 #[derive(Debug, PartialEq, Eq)]

@@ -139,7 +139,7 @@ fn text(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::from_json;
+    use crate::object::from_json;
 
     fn deployment(replicas: i32, status: &Value) -> Deployment {
         from_json(

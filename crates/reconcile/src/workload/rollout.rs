@@ -5,8 +5,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
 
-use crate::kafka::from_json;
 use crate::names::short_hash;
+use crate::object::from_json;
 
 /// Tells the pods of one template from those of another.
 pub(crate) const POD_TEMPLATE_HASH: &str = "pod-template-hash";
