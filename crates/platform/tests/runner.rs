@@ -354,6 +354,21 @@ async fn an_unhealthy_container_gets_its_probes_grace_and_is_restarted_even_if_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_is_deleted_while_a_probe_kills_it_has_no_more_time_than_it_is_given() {
+    let running = start().await;
+    let mut pod = shell("deaf", "trap '' TERM; while :; do sleep 0.05; done");
+    pod["spec"]["terminationGracePeriodSeconds"] = 1000.into();
+    pod["spec"]["containers"][0]["livenessProbe"] =
+        json!({ "exec": { "command": ["false"] }, "periodSeconds": 1, "failureThreshold": 1 });
+    running.create(pod).await;
+    running.wait_for_event("deaf", |event| event.reason.as_deref() == Some("Killing")).await;
+    let pod = running.pods.get("deaf").await.unwrap();
+    running.pods.delete("deaf", &DeleteParams::default().grace_period(1)).await.unwrap();
+    running.wait_gone("deaf", uid(&pod)).await;
+    running.platform.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn init_containers_run_first_one_after_the_other() {
     let running = start().await;
     let file = running.folder.path().join("order").display().to_string();

@@ -69,6 +69,28 @@ fn an_unknown_kind_is_warned_about_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_field_without_effect_is_warned_about_when_applied_and_in_the_events() {
+    let place = Place::new();
+    let _background = apply_first(&place, &place.manifest("config.yaml", CONFIG));
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes: [{name: v, emptyDir: {}}]\n  containers: [{name: c, \
+               image: any, command: [/bin/sh, -c, 'exec sleep 1000']}]\n";
+    let output = place.run(&["apply", "-f", &place.manifest("pod.yaml", pod)]);
+    assert_eq!(text(&output.stdout), "pod/p created\n");
+    let warning = text(&output.stderr);
+    assert!(warning.starts_with("Warning: pod/p: spec.volumes[0].emptyDir: "), "{warning}");
+    place.wait_for(&["get", "events"], |events| {
+        events.lines().any(|line| line.contains("Warning   NotServed") && line.contains("spec.volumes[0].emptyDir: "))
+    });
+    let user = "apiVersion: kafka.strimzi.io/v1beta2\nkind: KafkaUser\nmetadata: {name: u}\nspec: {}\n";
+    let output = place.run(&["apply", "-f", &place.manifest("user.yaml", user)]);
+    assert!(
+        text(&output.stderr).starts_with("Warning: kafkauser.kafka.strimzi.io/u: kind: "),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let place = Place::new();
     let manifest = place.manifest("config.yaml", CONFIG);

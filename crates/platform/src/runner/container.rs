@@ -273,18 +273,23 @@ impl Container {
                     let message = format!("Stopping container {}", self.name());
                     self.event(Severity::Normal, "Killing", message).await;
                 }
-                Ended::Stopped(self.stop(process, grace).await)
+                Ended::Stopped(self.stop(&mut process, grace).await)
             }
             Unhealthy { probe, grace } = self.probe() => {
                 let message = format!("Container {} failed {probe} probe, will be restarted", self.name());
                 self.event(Severity::Normal, "Killing", message).await;
-                Ended::Killed(self.stop(process, grace.unwrap_or(self.context.grace)).await)
+                let asked = tokio::select! {
+                    exit = self.stop(&mut process, grace.unwrap_or(self.context.grace)) => return Ended::Killed(exit),
+                    asked = stop.requested() => asked,
+                };
+                // The pod is to end meanwhile, and may have less time.
+                Ended::Stopped(self.stop(&mut process, asked).await)
             }
         }
     }
 
     /// SIGTERM, the grace period, SIGKILL.
-    async fn stop(&self, mut process: Process, grace: Duration) -> Exit {
+    async fn stop(&self, process: &mut Process, grace: Duration) -> Exit {
         self.update(|status| status.ready = false);
         if !grace.is_zero() {
             process.terminate();
