@@ -162,6 +162,32 @@ async fn the_environment_comes_from_the_manifest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_comes_while_its_pod_starts_is_not_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    // Who misses it waits for the next try, which is longer than the test does.
+    config.restart_backoff = 10 * PATIENCE;
+    let platform = Platform::start(config).await.unwrap();
+    let client = Client::new(platform.service(), "default");
+    let running = Running { platform, folder, pods: Api::default_namespaced(client.clone()), client };
+    let maps: Api<ConfigMap> = Api::default_namespaced(running.client.clone());
+    let names: Vec<String> = (0..40).map(|number| format!("p{number}")).collect();
+    for name in &names {
+        let mut pod = shell(name, "exit 0");
+        pod["spec"]["restartPolicy"] = "Never".into();
+        pod["spec"]["containers"][0]["envFrom"] = json!([{ "configMapRef": { "name": name } }]);
+        running.create(pod).await;
+        running.wait(name, "shown", |pod| waiting_reason(pod).is_some()).await;
+        let map = json!({ "metadata": { "name": name } });
+        maps.create(&PostParams::default(), &serde_json::from_value(map).unwrap()).await.unwrap();
+    }
+    for name in &names {
+        running.wait(name, "done", |pod| phase(pod) == "Succeeded").await;
+    }
+    running.platform.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crashing_container_is_restarted_with_back_off() {
     let running = start().await;
     running.create(shell("crash", "echo once more; exit 3")).await;

@@ -153,6 +153,8 @@ impl Container {
     async fn start_until_stopped(&self, stop: &mut Stop) -> Option<(Process, String)> {
         let mut retry = self.context.settings.backoff.initial;
         loop {
+            // What changes while it is tried may be what was missing.
+            let seen = self.context.resources.store.version();
             let failure = match self.start().await {
                 Ok(process) => {
                     let started_at = self.context.now_text();
@@ -170,7 +172,7 @@ impl Container {
                 StartFailure::NoImage(why) => self.miss_image(&why, retry, stop).await,
                 StartFailure::Other(reason, message) => {
                     self.event(Severity::Warning, "Failed", format!("Error: {message}")).await;
-                    self.wait_as(reason, message, retry, stop).await
+                    self.wait_as(reason, message, retry, seen, stop).await
                 }
             };
             if !goes_on {
@@ -187,21 +189,24 @@ impl Container {
         self.event(Severity::Warning, "Failed", failed).await;
         self.event(Severity::Warning, "Failed", "Error: ErrImagePull".to_owned()).await;
         let shown = retry / IMAGE_ERROR_SHARE;
-        if !self.wait_as("ErrImagePull", why.to_owned(), shown, stop).await {
+        let version = || self.context.resources.store.version();
+        if !self.wait_as("ErrImagePull", why.to_owned(), shown, version(), stop).await {
             return false;
         }
         let backs_off = format!("Back-off pulling image \"{image}\"");
         self.event(Severity::Normal, "BackOff", backs_off.clone()).await;
         self.event(Severity::Warning, "Failed", "Error: ImagePullBackOff".to_owned()).await;
-        self.wait_as("ImagePullBackOff", format!("{backs_off}: ErrImagePull: {why}"), retry - shown, stop).await
+        let message = format!("{backs_off}: ErrImagePull: {why}");
+        self.wait_as("ImagePullBackOff", message, retry - shown, version(), stop).await
     }
 
-    /// Shows why it waits, for a time or until a setting of the namespace changes; false when the pod is stopped meanwhile.
-    async fn wait_as(&self, reason: &'static str, message: String, wait: Duration, stop: &mut Stop) -> bool {
+    /// Shows why it waits, for a time or until a setting of the namespace has changed since the version `seen`; false when the
+    /// pod is stopped meanwhile.
+    async fn wait_as(&self, reason: &'static str, message: String, wait: Duration, seen: u64, stop: &mut Stop) -> bool {
         self.update(|status| status.state = ContainerState::waiting(reason, message));
         tokio::select! {
             () = sleep(wait) => true,
-            () = self.context.settings_changed() => true,
+            () = self.context.settings_changed(seen) => true,
             _ = stop.requested() => false,
         }
     }

@@ -120,9 +120,10 @@ impl PodContext {
         Target { kind: &POD, version: "v1", namespace: self.namespace.clone(), name: self.name.clone() }
     }
 
-    /// Resolves when a ConfigMap or Secret of the namespace changes: what a container waits for may be there.
-    pub(super) async fn settings_changed(&self) {
-        let mut watch = self.resources.store.watch(self.resources.store.version());
+    /// Resolves when a ConfigMap or Secret of the namespace has changed since the version `seen`: what a container waits for
+    /// may be there.
+    pub(super) async fn settings_changed(&self, seen: u64) {
+        let mut watch = self.resources.store.watch(seen);
         loop {
             let WatchNext::Changes(changes) = watch.next().await else { return };
             let is_setting = |kind: &str| kind == "ConfigMap" || kind == "Secret";
