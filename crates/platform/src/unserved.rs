@@ -52,10 +52,7 @@ pub(crate) fn of_object(kind: &Kind, object: &Value) -> Vec<String> {
     match kind.kind {
         "Pod" => object.get("spec").map(|spec| of_pod(spec, "spec")).unwrap_or_default(),
         "Deployment" | "ReplicaSet" => template().unwrap_or_default(),
-        "DeploymentConfig" => {
-            let kept = "kind: a DeploymentConfig is kept, but not served yet: no pods are made; a Deployment is served";
-            std::iter::once(kept.to_owned()).chain(template().unwrap_or_default()).collect()
-        }
+        "DeploymentConfig" => of_deployment_config(object).into_iter().chain(template().unwrap_or_default()).collect(),
         "KafkaUser" => {
             vec![
                 "kind: a KafkaUser is kept, but not served yet: no user is created and no Secret is written".to_owned(),
@@ -71,6 +68,30 @@ pub(crate) fn of_object(kind: &Kind, object: &Value) -> Vec<String> {
         "ImageStream" => vec!["kind: an ImageStream is kept, but has no effect: no images are pulled".to_owned()],
         _ => Vec::new(),
     }
+}
+
+/// What only OpenShift does for a DeploymentConfig: it rolls when its template changes, as a Deployment does.
+fn of_deployment_config(config: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, trigger) in list(config, "/spec/triggers").iter().enumerate() {
+        if text(trigger, "/type") != "ConfigChange" {
+            found.push(format!("spec.triggers[{index}]: no images are pulled: only a changed template rolls"));
+        }
+    }
+    if config.pointer("/spec/test").is_some_and(is_set) {
+        found.push("spec.test: not served yet: it is scaled as any other".to_owned());
+    }
+    if text(config, "/spec/strategy/type") == "Custom" {
+        found.push("spec.strategy.type: Custom is not served: it rolls as with Rolling".to_owned());
+    }
+    for params in ["rollingParams", "recreateParams"] {
+        for hook in ["pre", "mid", "post"] {
+            if config.pointer(&format!("/spec/strategy/{params}/{hook}")).is_some_and(is_set) {
+                found.push(format!("spec.strategy.{params}.{hook}: the hooks are not run"));
+            }
+        }
+    }
+    found
 }
 
 /// The fields of a pod's specification, which stands at `path`, that have no effect: `PATH: why`.
@@ -149,7 +170,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::{DEPLOYMENT, DEPLOYMENT_CONFIG};
+    use crate::kinds::{DEPLOYMENT, DEPLOYMENT_CONFIG, PERSISTENT_VOLUME_CLAIM};
 
     /// The paths of what is found.
     fn paths(spec: Value) -> Vec<String> {
@@ -206,6 +227,11 @@ mod tests {
     fn a_template_is_looked_through_and_an_unserved_kind_is_named() {
         let object = json!({ "spec": { "template": { "spec": { "hostname": "h", "containers": [] } } } });
         assert!(of_object(&DEPLOYMENT, &object)[0].starts_with("spec.template.spec.hostname: "));
-        assert!(of_object(&DEPLOYMENT_CONFIG, &object)[0].starts_with("kind: "));
+        let config = json!({ "spec": { "triggers": [{ "type": "ConfigChange" }, { "type": "ImageChange" }], "test": true,
+            "strategy": { "type": "Custom", "recreateParams": { "pre": { "failurePolicy": "Abort" } } } } });
+        let found = of_object(&DEPLOYMENT_CONFIG, &config);
+        let paths: Vec<&str> = found.iter().filter_map(|line| line.split(": ").next()).collect();
+        assert_eq!(paths, ["spec.triggers[1]", "spec.test", "spec.strategy.type", "spec.strategy.recreateParams.pre"]);
+        assert!(of_object(&PERSISTENT_VOLUME_CLAIM, &json!({}))[0].starts_with("kind: "));
     }
 }

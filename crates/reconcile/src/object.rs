@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, ObjectReference};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
@@ -99,16 +99,13 @@ where
 }
 
 /// Records a Normal event about an object. An event that cannot be stored is not worth failing for: it is logged.
-pub(crate) async fn tell<K>(context: &Context, about: &K, reason: &str, message: String, component: &str)
-where
-    K: Resource<DynamicType = ()>,
-{
-    let reference = about.object_ref(&());
-    let namespace = reference.namespace.clone().unwrap_or_default();
+pub(crate) async fn tell(context: &Context, about: &ObjectReference, reason: &str, message: String, component: &str) {
+    let namespace = about.namespace.clone().unwrap_or_default();
+    let name = about.name.clone().unwrap_or_default();
     let now = context.now();
     let event: Event = from_json(json!({
-        "metadata": {"generateName": format!("{}.", about.name_any()), "namespace": namespace},
-        "involvedObject": reference,
+        "metadata": {"generateName": format!("{name}."), "namespace": namespace},
+        "involvedObject": about,
         "reason": reason, "message": message, "type": "Normal", "count": 1,
         "firstTimestamp": now, "lastTimestamp": now,
         "source": {"component": component}, "reportingComponent": component, "reportingInstance": "",

@@ -79,6 +79,33 @@ fn recreate_never_runs_two_versions_side_by_side() {
 }
 
 #[test]
+fn a_deployment_config_runs_and_rolls_as_a_deployment_does() {
+    let place = Place::new();
+    let (_, template) = HELLO.split_once("  template:").unwrap();
+    let config = format!(
+        "apiVersion: apps.openshift.io/v1\nkind: DeploymentConfig\nmetadata:\n  name: hello\nspec:\n  replicas: 1\n  selector: \
+         {{app: hello}}\n  strategy: {{type: Recreate}}\n  triggers: [{{type: ConfigChange}}]\n  template:{template}"
+    );
+    let manifest = place.manifest("hello.yaml", &config);
+    let mut up = place.up(&[&["-f", &manifest][..], &UP].concat());
+    up.line(|line| line == "deploymentconfig.apps.openshift.io/hello created");
+    up.line(|line| line == "deploymentconfig.apps.openshift.io/hello is ready");
+    up.line(|line| line == "hello  hello world");
+    assert!(!up.seen().iter().any(|line| line.contains("Warning")), "{:?}", up.seen());
+    assert!(place.ok(&["get", "dc", "hello", "--no-headers"]).starts_with("hello   1     1     1     config"));
+    assert!(place.ok(&["logs", "dc/hello"]).ends_with("hello world\n"));
+    assert_eq!(place.ok(&["apply", "-f", &manifest]), "deploymentconfig.apps.openshift.io/hello unchanged\n");
+    place.manifest("hello.yaml", &config.replace("hello world", "hello again"));
+    place.ok(&["apply", "-f", &manifest]);
+    up.line(|line| line == "hello  hello again");
+    place.wait_for(&["get", "dc", "hello", "--no-headers"], |table| {
+        table.starts_with("hello   2     1     1     config")
+    });
+    place.ok(&["delete", "-f", &manifest]);
+    place.wait_for(&["get", "rs,pods", "-o", "name"], str::is_empty);
+}
+
+#[test]
 fn a_kafkas_data_stays_unless_its_storage_says_that_it_goes() {
     let place = Place::new();
     let reserved = Port::reserve();

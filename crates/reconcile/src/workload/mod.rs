@@ -1,6 +1,7 @@
-//! The workloads' own reconcilers: Deployment, ReplicaSet, and the Endpoints of Services. On a real cluster Kubernetes has
+//! The workloads' own reconcilers: Deployment, DeploymentConfig, ReplicaSet, and the Endpoints of Services. On a real cluster Kubernetes has
 //! them; on a laptop this process runs them. The decisions are in [`rollout`], [`progress`] and [`pods`]; here they meet the API.
 
+pub(crate) mod deployment_config;
 pub(crate) mod pods;
 mod progress;
 pub(crate) mod rollout;
@@ -9,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{Endpoints, ObjectReference, Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt as _};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Context, Error, object};
 use pods::PodStep;
@@ -21,6 +23,8 @@ use rollout::Step;
 
 /// Times are written in whole seconds: a look that is a moment early would be one for nothing.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
+/// Who scales ReplicaSets, in events.
+const DEPLOYMENTS: &str = "deployment-controller";
 /// Who makes and deletes pods, in events.
 const REPLICA_SETS: &str = "replicaset-controller";
 
@@ -34,74 +38,107 @@ pub(crate) async fn deployment(deployment: Arc<Deployment>, context: Arc<Context
     if deployment.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let namespace = deployment.namespace().unwrap_or_default();
-    let uid = deployment.uid().unwrap_or_default();
-    let sets_api: Api<ReplicaSet> = Api::namespaced(context.client.clone(), &namespace);
-    let mut sets = sets_api.list(&ListParams::default()).await?.items;
-    sets.retain(|set| is_owned_by(set, &uid));
-    let revision = sets.iter().map(rollout::revision).max().unwrap_or(0);
-    for step in rollout::steps(&deployment, &sets) {
-        take(step, &deployment, &sets, &context).await?;
-    }
-    for set in sets.iter().filter(|set| rollout::is_slower_or_faster(&deployment, set)) {
-        let seconds = deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
-        let patch = Patch::Merge(json!({"spec": {"minReadySeconds": seconds}}));
-        sets_api.patch(&set.name_any(), &PatchParams::default(), &patch).await?;
-    }
-    let api: Api<Deployment> = Api::namespaced(context.client.clone(), &namespace);
-    raise_revision(&api, &deployment, &sets_api, &sets, revision).await?;
-    let (status, look_again) = progress::status(&deployment, &sets, (context.now)());
-    object::write_status(&api, &deployment, status).await?;
-    Ok(look_again.map_or_else(Action::await_change, |wait| Action::requeue(wait + CLOCK_SLACK)))
-}
-
-/// Does one step of a rollout and tells of it in an event.
-async fn take(step: Step, deployment: &Deployment, sets: &[ReplicaSet], context: &Context) -> Result<(), Error> {
-    let api: Api<ReplicaSet> = Api::namespaced(context.client.clone(), &deployment.namespace().unwrap_or_default());
-    let (name, from, to) = match step {
-        Step::Create(replicas) => {
-            let revision = sets.iter().map(rollout::revision).max().unwrap_or(0) + 1;
-            object::create(&api, &rollout::replica_set(deployment, replicas, revision)).await?;
-            (rollout::current_name(deployment), 0, replicas)
-        }
-        Step::Scale(name, replicas) => {
-            let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-            api.patch(&name, &PatchParams::default(), &patch).await?;
-            let before = sets.iter().find(|set| set.name_any() == name).map_or(0, rollout::replicas);
-            (name, before, replicas)
-        }
-        Step::Forget(name) => return object::delete(&api, &name).await,
-    };
-    if from != to {
-        let direction = if to > from { "up" } else { "down" };
-        let message = format!("Scaled {direction} replica set {name} from {from} to {to}");
-        object::tell(context, deployment, "ScalingReplicaSet", message, "deployment-controller").await;
-    }
-    Ok(())
-}
-
-/// The current template always has the highest revision, also when it is an old one that came back.
-async fn raise_revision(
-    api: &Api<Deployment>,
-    deployment: &Deployment,
-    sets_api: &Api<ReplicaSet>,
-    sets: &[ReplicaSet],
-    highest: u64,
-) -> Result<(), Error> {
-    let name = rollout::current_name(deployment);
-    let mut current = highest + 1;
-    if let Some(set) = sets.iter().find(|set| set.name_any() == name) {
-        let alone = sets.iter().filter(|other| rollout::revision(other) == highest).count() == 1;
-        current = if rollout::revision(set) == highest && alone { highest } else { highest + 1 };
-        if rollout::revision(set) != current {
-            annotate(sets_api, &name, current).await?;
-        }
-    }
+    let (owner, about) = (deployment.controller_owner_ref(&()), deployment.object_ref(&()));
+    let rolled = Rollout { deployment: &deployment, owner, about, context: &context }.look().await?;
+    let api: Api<Deployment> = Api::namespaced(context.client.clone(), &deployment.namespace().unwrap_or_default());
     let known = deployment.annotations().get(rollout::REVISION);
-    if known.is_none_or(|known| *known != current.to_string()) {
-        annotate(api, &deployment.name_any(), current).await?;
+    if known.is_none_or(|known| *known != rolled.revision.to_string()) {
+        annotate(&api, &deployment.name_any(), rolled.revision).await?;
     }
-    Ok(())
+    object::write_status(&api, &deployment, rolled.status).await?;
+    Ok(rolled.next)
+}
+
+/// The same for a DeploymentConfig.
+pub(crate) async fn deployment_config(config: Arc<DynamicObject>, context: Arc<Context>) -> Result<Action, Error> {
+    let kind = deployment_config::resource();
+    let deployment = deployment_config::as_deployment(&config);
+    let Some(deployment) = deployment.filter(|_| config.metadata.deletion_timestamp.is_none()) else {
+        return Ok(Action::await_change());
+    };
+    let (owner, about) = (config.controller_owner_ref(&kind), config.object_ref(&kind));
+    let rolled = Rollout { deployment: &deployment, owner, about, context: &context }.look().await?;
+    let namespace = config.namespace().unwrap_or_default();
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &kind);
+    object::write_status(&api, &config, deployment_config::status(&rolled.status, rolled.revision)).await?;
+    Ok(rolled.next)
+}
+
+/// A Deployment that rolls, and the object that it stands for: itself or a DeploymentConfig.
+struct Rollout<'l> {
+    deployment: &'l Deployment,
+    owner: Option<OwnerReference>,
+    about: ObjectReference,
+    context: &'l Context,
+}
+
+/// What one look at a rollout found.
+struct Rolled {
+    status: Value,
+    revision: u64,
+    next: Action,
+}
+
+impl Rollout<'_> {
+    async fn look(&self) -> Result<Rolled, Error> {
+        let uid = self.deployment.uid().unwrap_or_default();
+        let mut sets = self.sets().list(&ListParams::default()).await?.items;
+        sets.retain(|set| is_owned_by(set, &uid));
+        for step in rollout::steps(self.deployment, &sets) {
+            self.take(step, &sets).await?;
+        }
+        for set in sets.iter().filter(|set| rollout::is_slower_or_faster(self.deployment, set)) {
+            let seconds = self.deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
+            let patch = Patch::Merge(json!({"spec": {"minReadySeconds": seconds}}));
+            self.sets().patch(&set.name_any(), &PatchParams::default(), &patch).await?;
+        }
+        let revision = self.raise_revision(&sets).await?;
+        let (status, look_again) = progress::status(self.deployment, &sets, (self.context.now)());
+        let next = look_again.map_or_else(Action::await_change, |wait| Action::requeue(wait + CLOCK_SLACK));
+        Ok(Rolled { status, revision, next })
+    }
+
+    fn sets(&self) -> Api<ReplicaSet> {
+        Api::namespaced(self.context.client.clone(), &self.deployment.namespace().unwrap_or_default())
+    }
+
+    /// Does one step and tells of it in an event.
+    async fn take(&self, step: Step, sets: &[ReplicaSet]) -> Result<(), Error> {
+        let (name, from, to) = match step {
+            Step::Create(replicas) => {
+                let revision = sets.iter().map(rollout::revision).max().unwrap_or(0) + 1;
+                let set = rollout::replica_set(self.deployment, self.owner.as_ref(), replicas, revision);
+                object::create(&self.sets(), &set).await?;
+                (rollout::current_name(self.deployment), 0, replicas)
+            }
+            Step::Scale(name, replicas) => {
+                let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+                self.sets().patch(&name, &PatchParams::default(), &patch).await?;
+                let before = sets.iter().find(|set| set.name_any() == name).map_or(0, rollout::replicas);
+                (name, before, replicas)
+            }
+            Step::Forget(name) => return object::delete(&self.sets(), &name).await,
+        };
+        if from != to {
+            let direction = if to > from { "up" } else { "down" };
+            let message = format!("Scaled {direction} replica set {name} from {from} to {to}");
+            object::tell(self.context, &self.about, "ScalingReplicaSet", message, DEPLOYMENTS).await;
+        }
+        Ok(())
+    }
+
+    /// The current template always has the highest revision, also when it is an old one that came back. Returns it.
+    async fn raise_revision(&self, sets: &[ReplicaSet]) -> Result<u64, Error> {
+        let highest = sets.iter().map(rollout::revision).max().unwrap_or(0);
+        let name = rollout::current_name(self.deployment);
+        let Some(set) = sets.iter().find(|set| set.name_any() == name) else { return Ok(highest + 1) };
+        let alone = sets.iter().filter(|other| rollout::revision(other) == highest).count() == 1;
+        let current = if rollout::revision(set) == highest && alone { highest } else { highest + 1 };
+        if rollout::revision(set) != current {
+            annotate(&self.sets(), &name, current).await?;
+        }
+        Ok(current)
+    }
 }
 
 async fn annotate<K>(api: &Api<K>, name: &str, revision: u64) -> Result<(), Error>
@@ -132,13 +169,20 @@ pub(crate) async fn replica_set(set: Arc<ReplicaSet>, context: Arc<Context>) -> 
             for _ in 0..count {
                 let made = api.create(&PostParams::default(), &pods::new_pod(&set)).await?;
                 let message = format!("Created pod: {}", made.name_any());
-                object::tell(&context, &*set, "SuccessfulCreate", message, REPLICA_SETS).await;
+                object::tell(&context, &set.object_ref(&()), "SuccessfulCreate", message, REPLICA_SETS).await;
             }
         }
         PodStep::Delete(names) => {
             for name in names {
                 object::delete(&api, &name).await?;
-                object::tell(&context, &*set, "SuccessfulDelete", format!("Deleted pod: {name}"), REPLICA_SETS).await;
+                object::tell(
+                    &context,
+                    &set.object_ref(&()),
+                    "SuccessfulDelete",
+                    format!("Deleted pod: {name}"),
+                    REPLICA_SETS,
+                )
+                .await;
             }
         }
     }

@@ -1,8 +1,9 @@
 //! How a Deployment becomes ReplicaSets: names, revisions, the steps of a rollout. Pure.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
 use serde_json::json;
 
 use crate::names::short_hash;
@@ -39,8 +40,13 @@ fn template_hash(deployment: &Deployment) -> String {
     short_hash(&json!(template).to_string(), 10)
 }
 
-/// The ReplicaSet of the current template.
-pub(crate) fn replica_set(deployment: &Deployment, replicas: i32, revision: u64) -> ReplicaSet {
+/// The ReplicaSet of the current template, which belongs to `owner`.
+pub(crate) fn replica_set(
+    deployment: &Deployment,
+    owner: Option<&OwnerReference>,
+    replicas: i32,
+    revision: u64,
+) -> ReplicaSet {
     let spec = deployment.spec.clone().unwrap_or_default();
     let hash = template_hash(deployment);
     let mut template = json!(spec.template);
@@ -55,7 +61,7 @@ pub(crate) fn replica_set(deployment: &Deployment, replicas: i32, revision: u64)
             "namespace": deployment.namespace(),
             "labels": labels,
             "annotations": {REVISION: revision.to_string()},
-            "ownerReferences": deployment.controller_owner_ref(&()).into_iter().collect::<Vec<_>>(),
+            "ownerReferences": owner.into_iter().collect::<Vec<_>>(),
         },
         "spec": {"replicas": replicas, "minReadySeconds": spec.min_ready_seconds, "selector": selector, "template": template},
     }))

@@ -24,7 +24,7 @@ fn the_first_template_gets_its_replica_set_at_once() {
 
 #[test]
 fn a_replica_set_selects_only_the_pods_of_its_template() {
-    let made = replica_set(&deployment(1, "Recreate", "a"), 1, 1);
+    let made = replica_set(&deployment(1, "Recreate", "a"), None, 1, 1);
     let hash = made.labels()[POD_TEMPLATE_HASH].clone();
     assert_eq!(made.name_any(), format!("d-{hash}"));
     let spec = made.spec.unwrap();
