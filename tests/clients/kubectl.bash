@@ -35,7 +35,8 @@ MANIFEST
 
 "$MILLSTREAM" up -f "$WORK/map.yaml" --routes 127.0.0.1:0 --detach >"$WORK/up" 2>&1 || { cat "$WORK/up"; exit 1; }
 pid=$(sed -nE 's/^running in the background: pid ([0-9]+),.*/\1/p' "$WORK/up")
-trap 'kill "$pid"' EXIT
+# It writes below WORK, which the caller removes: so its end is waited for.
+trap 'kill "$pid" && timeout 60 tail --pid="$pid" -f /dev/null' EXIT
 
 expect_match "kubectl finds a server of its own version" 0 '^Server Version: v1\.' kubectl version
 expect "kubectl takes what up applied for its own" 0 "configmap/map unchanged" kubectl apply -f "$WORK/map.yaml"
