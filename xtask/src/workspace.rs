@@ -18,6 +18,11 @@ pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// The binary that the tests of other people's programs are run against, once it is built.
+pub(crate) fn binary() -> PathBuf {
+    target().join("debug/millstream")
+}
+
 /// `cargo`, the one that started us, in the root of the checkout.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env!("CARGO"));

@@ -108,6 +108,9 @@ pub(crate) fn hash_of(data_dir: &Path) -> u64 {
 
 async fn connect(file: &Path) -> Option<(Running, Server)> {
     let running: Running = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    // Asked first, because the client logs an error where nobody listens, and a file may outlive its `up`.
+    let address = running.server.strip_prefix("http://")?;
+    tokio::net::TcpStream::connect(address).await.ok()?;
     let server = running.server().ok()?;
     server.get("/version").await.ok()?;
     Some((running, server))

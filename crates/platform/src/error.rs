@@ -46,6 +46,12 @@ impl Cause {
         Self { reason: "FieldValueNotSupported", field: field.to_owned(), message }
     }
 
+    /// The name of something that is not there.
+    #[must_use]
+    pub fn not_found(field: &str, value: &Value) -> Self {
+        Self { reason: "FieldValueNotFound", field: field.to_owned(), message: format!("Not found: {value}") }
+    }
+
     /// A change or combination that is not allowed.
     #[must_use]
     pub fn forbidden(field: &str, why: &str) -> Self {

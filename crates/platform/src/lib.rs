@@ -20,6 +20,7 @@ mod selector;
 mod store;
 mod strimzi;
 mod table;
+mod unserved;
 
 pub use api::{ApiService, ListenError};
 pub use clock::Clock;

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use futures_util::AsyncReadExt as _;
+use futures_util::{AsyncReadExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Event, Pod};
 use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions::is_deleted};
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use millstream_platform::{Config, Platform, RUNS_IN_ANNOTATION};
 use serde_json::{Value, json};
@@ -69,10 +70,23 @@ impl Running {
         self.pods.logs(name, &LogParams::default()).await.unwrap()
     }
 
-    async fn event_reasons(&self, name: &str) -> Vec<String> {
+    async fn events(&self, name: &str) -> Vec<Event> {
         let events: Api<Event> = Api::default_namespaced(self.client.clone());
         let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
-        events.list(&about).await.unwrap().items.into_iter().filter_map(|event| event.reason).collect()
+        events.list(&about).await.unwrap().items
+    }
+
+    async fn event_reasons(&self, name: &str) -> Vec<String> {
+        self.events(name).await.into_iter().filter_map(|event| event.reason).collect()
+    }
+
+    async fn wait_for_event(&self, name: &str, is_it: impl Fn(&Event) -> bool) {
+        let events: Api<Event> = Api::default_namespaced(self.client.clone());
+        let about = watcher::Config::default().fields(&format!("involvedObject.name={name}"));
+        let mut told = Box::pin(watcher(events, about).applied_objects());
+        let coming = async { while !is_it(&told.next().await.unwrap().unwrap()) {} };
+        let told = tokio::time::timeout(PATIENCE, coming).await;
+        assert!(told.is_ok(), "{name} never was told it: {:?}", self.events(name).await);
     }
 }
 
@@ -143,6 +157,32 @@ async fn the_environment_comes_from_the_manifest() {
         ["kafka.bootstrap.servers=k:9092", &format!("WHERE={ip}"), &format!("POD_IP={ip}"), "HOSTNAME=env", "GIVEN=hi"]
     {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    running.platform.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_comes_while_its_pod_starts_is_not_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    // Who misses it waits for the next try, which is longer than the test does.
+    config.restart_backoff = 10 * PATIENCE;
+    let platform = Platform::start(config).await.unwrap();
+    let client = Client::new(platform.service(), "default");
+    let running = Running { platform, folder, pods: Api::default_namespaced(client.clone()), client };
+    let maps: Api<ConfigMap> = Api::default_namespaced(running.client.clone());
+    let names: Vec<String> = (0..40).map(|number| format!("p{number}")).collect();
+    for name in &names {
+        let mut pod = shell(name, "exit 0");
+        pod["spec"]["restartPolicy"] = "Never".into();
+        pod["spec"]["containers"][0]["envFrom"] = json!([{ "configMapRef": { "name": name } }]);
+        running.create(pod).await;
+        running.wait(name, "shown", |pod| waiting_reason(pod).is_some()).await;
+        let map = json!({ "metadata": { "name": name } });
+        maps.create(&PostParams::default(), &serde_json::from_value(map).unwrap()).await.unwrap();
+    }
+    for name in &names {
+        running.wait(name, "done", |pod| phase(pod) == "Succeeded").await;
     }
     running.platform.shutdown().await;
 }
@@ -224,9 +264,133 @@ async fn an_image_without_a_program_says_how_to_give_it_one() {
     let mut pod = shell("unknown", "");
     pod["spec"]["containers"][0]["image"] = "docker.io/library/nginx:1".into();
     running.create(pod).await;
-    let pod = running.wait("unknown", "refused", |pod| waiting_reason(pod) == Some("ErrImagePull")).await;
+    let pod = running.wait("unknown", "backing off", |pod| waiting_reason(pod) == Some("ImagePullBackOff")).await;
     let message = status(&pod).unwrap().state.as_ref().unwrap().waiting.as_ref().unwrap().message.clone().unwrap();
-    assert!(message.contains("--image NAME=COMMAND"), "{message}");
+    let expected = "Back-off pulling image \"docker.io/library/nginx:1\": ErrImagePull: no program is known";
+    assert!(message.starts_with(expected) && message.contains("--image NAME=COMMAND"), "{message}");
+    assert_eq!((status(&pod).unwrap().restart_count, phase(&pod)), (0, "Pending"));
+    running.wait("unknown", "tried again", |pod| waiting_reason(pod) == Some("ErrImagePull")).await;
+    let events = running.events("unknown").await;
+    for (kind, reason, start) in [
+        ("Warning", "Failed", "Failed to pull image \"docker.io/library/nginx:1\": no program is known"),
+        ("Warning", "Failed", "Error: ErrImagePull"),
+        ("Normal", "BackOff", "Back-off pulling image \"docker.io/library/nginx:1\""),
+        ("Warning", "Failed", "Error: ImagePullBackOff"),
+    ] {
+        let is_it = |event: &Event| {
+            event.type_.as_deref() == Some(kind)
+                && event.reason.as_deref() == Some(reason)
+                && event.message.as_deref().is_some_and(|message| message.starts_with(start))
+        };
+        assert!(events.iter().any(is_it), "{reason} {start}: {events:?}");
+    }
+    running.platform.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_without_effect_is_an_event_of_the_pod() {
+    let running = start().await;
+    let mut pod = shell("odd", "exec sleep 1000");
+    pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
+    pod["spec"]["containers"][0]["resources"] = json!({ "limits": { "memory": "64Mi" } });
+    running.create(pod).await;
+    running.wait("odd", "ready", is_ready).await;
+    let events = running.events("odd").await;
+    for path in ["spec.volumes[0].emptyDir", "spec.containers[0].resources.limits.memory"] {
+        let names = |event: &&Event| event.message.as_deref().is_some_and(|message| message.starts_with(path));
+        let event = events.iter().find(names).unwrap_or_else(|| panic!("{path}: {events:?}"));
+        assert_eq!((event.type_.as_deref(), event.reason.as_deref()), (Some("Warning"), Some("NotServed")));
+        assert_eq!(event.involved_object.field_path.as_deref(), Some(path));
+    }
+    running.platform.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_may_be_an_http_answer_or_an_open_port() {
+    let running = start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let status = std::sync::Arc::new(std::sync::atomic::AtomicU16::new(503));
+    let answers = std::sync::Arc::clone(&status);
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let code = answers.load(std::sync::atomic::Ordering::SeqCst);
+            let answer = format!("HTTP/1.1 {code} Said\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            // A TCP probe is gone already; an HTTP probe reads it.
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await;
+        }
+    });
+    for (name, action) in [("http", "httpGet"), ("tcp", "tcpSocket")] {
+        let mut pod = shell(name, "exec sleep 1000");
+        pod["spec"]["containers"][0]["readinessProbe"] =
+            json!({ action: { "port": port, "host": "127.0.0.1" }, "periodSeconds": 1 });
+        running.create(pod).await;
+    }
+    running.wait("tcp", "ready", is_ready).await;
+    let refused = |event: &Event| {
+        event.message.as_deref() == Some("Readiness probe failed: HTTP probe failed with statuscode: 503")
+    };
+    running.wait_for_event("http", refused).await;
+    assert!(!is_ready(&running.pods.get("http").await.unwrap()));
+    status.store(200, std::sync::atomic::Ordering::SeqCst);
+    running.wait("http", "ready", is_ready).await;
+    running.platform.shutdown().await;
+    server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_startup_probe_restarts_and_holds_the_others_back() {
+    let running = start().await;
+    let file = running.folder.path().join("started").display().to_string();
+    let mut pod = shell("slow", "exec sleep 1000");
+    let container = &mut pod["spec"]["containers"][0];
+    container["startupProbe"] =
+        json!({ "exec": { "command": ["test", "-f", file] }, "periodSeconds": 1, "failureThreshold": 2 });
+    container["livenessProbe"] = json!({ "exec": { "command": ["false"] }, "periodSeconds": 1, "failureThreshold": 1 });
+    running.create(pod).await;
+    let killed = |message: &'static str| move |event: &Event| event.message.as_deref() == Some(message);
+    running.wait_for_event("slow", killed("Container main failed startup probe, will be restarted")).await;
+    let liveness = "Container main failed liveness probe, will be restarted";
+    assert!(!running.events("slow").await.iter().any(killed(liveness)), "it is not asked before it has started");
+    running.wait("slow", "restarted", |pod| status(pod).is_some_and(|status| status.restart_count >= 1)).await;
+    std::fs::write(&file, "").unwrap();
+    running.wait_for_event("slow", killed(liveness)).await;
+    running.platform.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unhealthy_container_gets_its_probes_grace_and_is_restarted_even_if_it_ends_well() {
+    let running = start().await;
+    let mut pod = shell("deaf", "trap '' TERM; while :; do sleep 0.05; done");
+    pod["spec"]["terminationGracePeriodSeconds"] = 1000.into();
+    pod["spec"]["containers"][0]["livenessProbe"] = json!({ "exec": { "command": ["false"] }, "periodSeconds": 1,
+        "failureThreshold": 1, "terminationGracePeriodSeconds": 1 });
+    running.create(pod).await;
+    let mut polite = shell("polite", "trap 'exit 0' TERM; while :; do sleep 0.05; done");
+    polite["spec"]["restartPolicy"] = "OnFailure".into();
+    polite["spec"]["containers"][0]["livenessProbe"] =
+        json!({ "exec": { "command": ["false"] }, "periodSeconds": 1, "failureThreshold": 1 });
+    running.create(polite).await;
+    for name in ["deaf", "polite"] {
+        running.wait(name, "restarted", |pod| status(pod).is_some_and(|status| status.restart_count >= 1)).await;
+    }
+    running.pods.delete("deaf", &DeleteParams::default().grace_period(0)).await.unwrap();
+    running.platform.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_is_deleted_while_a_probe_kills_it_has_no_more_time_than_it_is_given() {
+    let running = start().await;
+    let mut pod = shell("deaf", "trap '' TERM; while :; do sleep 0.05; done");
+    pod["spec"]["terminationGracePeriodSeconds"] = 1000.into();
+    pod["spec"]["containers"][0]["livenessProbe"] =
+        json!({ "exec": { "command": ["false"] }, "periodSeconds": 1, "failureThreshold": 1 });
+    running.create(pod).await;
+    running.wait_for_event("deaf", |event| event.reason.as_deref() == Some("Killing")).await;
+    let pod = running.pods.get("deaf").await.unwrap();
+    running.pods.delete("deaf", &DeleteParams::default().grace_period(1)).await.unwrap();
+    running.wait_gone("deaf", uid(&pod)).await;
     running.platform.shutdown().await;
 }
 
@@ -235,7 +399,7 @@ async fn init_containers_run_first_one_after_the_other() {
     let running = start().await;
     let file = running.folder.path().join("order").display().to_string();
     let mut pod = shell("init", &format!("echo main >> {file}; echo up; exec sleep 1000"));
-    let step = |name: &str| json!({ "name": name, "image": "shell", "args": [format!("echo {name} >> {file}")] });
+    let step = |name: &str| json!({ "name": name, "image": "shell", "args": [format!("echo {name} | tee -a {file}")] });
     pod["spec"]["initContainers"] = json!([step("one"), step("two")]);
     running.create(pod).await;
     running.wait("init", "ready", is_ready).await;
@@ -243,6 +407,8 @@ async fn init_containers_run_first_one_after_the_other() {
         Box::pin(running.pods.log_stream("init", &LogParams { follow: true, ..LogParams::default() }).await.unwrap());
     log.read_exact(&mut [0; 3]).await.unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo\nmain\n");
+    let of_two = LogParams { container: Some("two".to_owned()), ..LogParams::default() };
+    assert_eq!(running.pods.logs("init", &of_two).await.unwrap(), "two\n");
     running.platform.shutdown().await;
 }
 

@@ -21,6 +21,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::api::DynamicObject;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
@@ -99,6 +100,7 @@ pub async fn run(client: Client, settings: Settings, stop: CancellationToken) {
         drive(kafkas, kafka::reconcile, &context),
         drive(topics, topic::reconcile, &context),
         drive(deployments, workload::deployment, &context),
+        drive_configs(&context, &stop),
         drive(sets, workload::replica_set, &context),
         drive(services, workload::service, &context),
         accepted::run(&context, &stop),
@@ -124,15 +126,31 @@ where
     looks.for_each(async |_| {}).await;
 }
 
+/// DeploymentConfigs have no type of their own in Rust.
+async fn drive_configs(context: &Arc<Context>, stop: &CancellationToken) {
+    let kind = workload::deployment_config::resource();
+    let all: Api<DynamicObject> = Api::all_with(context.client.clone(), &kind);
+    let retry = |config: Arc<DynamicObject>, error: &Error, _| again("DeploymentConfig", &config.name_any(), error);
+    Controller::new_with(all, watcher::Config::default(), kind)
+        .owns(Api::<ReplicaSet>::all(context.client.clone()), watcher::Config::default())
+        .graceful_shutdown_on(stop.clone().cancelled_owned().boxed().shared())
+        .run(workload::deployment_config, retry, Arc::clone(context))
+        .for_each(async |_| {})
+        .await;
+}
+
 fn retry<K>(object: Arc<K>, error: &Error, _: Arc<Context>) -> Action
 where
     K: Resource<DynamicType = ()>,
 {
+    again(&K::kind(&()), &object.name_any(), error)
+}
+
+fn again(kind: &str, name: &str, error: &Error) -> Action {
     // Somebody else wrote meanwhile: the watch brings the newer object, nothing is wrong.
     if matches!(error, Error::Api(kube::Error::Api(status)) if status.code == 409) {
         return Action::requeue(Duration::from_millis(50));
     }
-    let (kind, name) = (K::kind(&()), object.name_any());
     tracing::warn!(%kind, %name, %error, "cannot reconcile; trying again");
     Action::requeue(RETRY)
 }

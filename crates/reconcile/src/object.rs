@@ -3,13 +3,19 @@
 
 use std::fmt::Debug;
 
+use k8s_openapi::api::core::v1::{Event, ObjectReference};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::Error;
+use crate::{Context, Error};
+
+/// Objects are written as the JSON that Kubernetes documents: shorter than the typed builders, and checked by every test.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("the literal above has the shape of its Kubernetes type")
+}
 
 /// Makes or patches an object so that it says at least what `wanted` says.
 pub(crate) async fn ensure<K>(api: &Api<K>, wanted: &K) -> Result<(), Error>
@@ -89,6 +95,24 @@ where
     match api.patch(&live.name_any(), &PatchParams::default(), &patch).await {
         Err(error) if !is_status(&error, "NotFound") => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+/// Records a Normal event about an object. An event that cannot be stored is not worth failing for: it is logged.
+pub(crate) async fn tell(context: &Context, about: &ObjectReference, reason: &str, message: String, component: &str) {
+    let namespace = about.namespace.clone().unwrap_or_default();
+    let name = about.name.clone().unwrap_or_default();
+    let now = context.now();
+    let event: Event = from_json(json!({
+        "metadata": {"generateName": format!("{name}."), "namespace": namespace},
+        "involvedObject": about,
+        "reason": reason, "message": message, "type": "Normal", "count": 1,
+        "firstTimestamp": now, "lastTimestamp": now,
+        "source": {"component": component}, "reportingComponent": component, "reportingInstance": "",
+    }));
+    let api: Api<Event> = Api::namespaced(context.client.clone(), &namespace);
+    if let Err(error) = api.create(&PostParams::default(), &event).await {
+        tracing::debug!(%error, "an event is lost");
     }
 }
 

@@ -93,34 +93,57 @@ fn clients(args: &Args, suites: &[&Suite]) -> Result<Tally> {
         return Ok(tally);
     }
     for (suite, environment) in ready {
-        if suite.nodes > 1 && args.bootstrap.is_none() && args.against == Against::Kafka {
-            println!("\n!! {} NOT RUN: Apache Kafka is started here as one node, not as {}", suite.name, suite.nodes);
+        if let Some(why) = not_against(args, suite) {
+            println!("\n!! {} NOT RUN: {why}", suite.name);
             tally.miss(false);
             continue;
         }
+        let Some(nodes) = suite.nodes else {
+            build()?;
+            println!("\n== {}", suite.name);
+            tally += suite.run(None, &environment)?;
+            continue;
+        };
         // A cluster of its own for each suite, so that none depends on what another left behind.
         let (cluster, data) = match &args.bootstrap {
             Some(address) => (Cluster::running(address), None),
             None if args.against == Against::Kafka => start_kafka()?,
-            None => start_millstream(suite.nodes)?,
+            None => start_millstream(nodes)?,
         };
         println!("\n== {} against {}", suite.name, cluster.bootstrap);
-        tally += suite.run(&cluster, &environment)?;
+        tally += suite.run(Some(&cluster), &environment)?;
         tally += stop(cluster, data)?;
     }
     Ok(tally)
 }
 
-/// Starts `millstream broker` as so many nodes on free ports with an empty data folder.
-fn start_millstream(nodes: u32) -> Result<(Cluster, Option<PathBuf>)> {
+/// Why a suite cannot be run against what is asked for.
+fn not_against(args: &Args, suite: &Suite) -> Option<String> {
+    match suite.nodes {
+        None if args.bootstrap.is_some() || args.against == Against::Kafka => {
+            Some("it is about `millstream up`, not about a Kafka cluster".to_owned())
+        }
+        Some(nodes) if nodes > 1 && args.bootstrap.is_none() && args.against == Against::Kafka => {
+            Some(format!("Apache Kafka is started here as one node, not as {nodes}"))
+        }
+        _ => None,
+    }
+}
+
+fn build() -> Result<()> {
     let built = workspace::cargo().args(["build", "-q", "-p", "millstream-cli"]).status()?;
     ensure!(built.success(), "the broker does not build");
+    Ok(())
+}
+
+/// Starts `millstream broker` as so many nodes on free ports with an empty data folder.
+fn start_millstream(nodes: u32) -> Result<(Cluster, Option<PathBuf>)> {
+    build()?;
     let data = cluster::empty_folder("clients/millstream-data")?;
     // As Kafka's own server.properties says it, so that both describe their topics in the same words.
     let nodes = nodes.to_string();
     let options = ["--nodes", &nodes, "--set", "node.id=1", "--set", "log.segment.bytes=1073741824"];
-    let binary = workspace::target().join("debug/millstream");
-    let mut cluster = Cluster::spawn_millstream(&binary, &data, 0, &options)?;
+    let mut cluster = Cluster::spawn_millstream(&workspace::binary(), &data, 0, &options)?;
     cluster.wait_until_listening()?;
     Ok((cluster, Some(data)))
 }

@@ -21,8 +21,8 @@ pub(super) struct Suite {
     /// Programs that must be on the PATH.
     needs: &'static [&'static str],
     brought: Brought,
-    /// Nodes of the cluster that it is run against.
-    pub(super) nodes: u32,
+    /// Nodes of the cluster that it is run against; `None` when it starts `millstream up` itself.
+    pub(super) nodes: Option<u32>,
     /// Relative to tests/clients; `{venv}` and `{libs}` stand for what was brought.
     program: &'static [&'static str],
 }
@@ -36,62 +36,69 @@ enum Brought {
     Python(&'static str),
 }
 
-pub(super) static SUITES: [Suite; 8] = [
+pub(super) static SUITES: [Suite; 9] = [
     Suite {
         name: "rust-client",
         needs: &["bash", "cargo"],
         brought: Brought::Nothing,
-        nodes: 1,
+        nodes: Some(1),
         program: &["bash", "rust.bash"],
     },
     Suite {
         name: "kcat",
         needs: &["bash", "kcat"],
         brought: Brought::Nothing,
-        nodes: 1,
+        nodes: Some(1),
         program: &["bash", "kcat.bash"],
     },
     Suite {
         name: "kcat-nodes",
         needs: &["bash", "kcat"],
         brought: Brought::Nothing,
-        nodes: 3,
+        nodes: Some(3),
         program: &["bash", "kcat.bash"],
     },
     Suite {
         name: "kafka-tools-nodes",
         needs: &["bash", "java", "mvn", "kcat"],
         brought: Brought::Jars("kafka/tools.pom.xml"),
-        nodes: 3,
+        nodes: Some(3),
         program: &["bash", "kafka/nodes.bash"],
     },
     Suite {
         name: "kafka-tools",
         needs: &["bash", "java", "mvn"],
         brought: Brought::Jars("kafka/tools.pom.xml"),
-        nodes: 1,
+        nodes: Some(1),
         program: &["bash", "kafka/tools.bash"],
     },
     Suite {
         name: "java",
         needs: &["javac", "mvn"],
         brought: Brought::Jars("kafka/tools.pom.xml"),
-        nodes: 1,
+        nodes: Some(1),
         program: &["java", "-Xmx256M", "-cp", "{libs}/*", "java/Clients.java"],
     },
     Suite {
         name: "kafka-python",
         needs: &["python3"],
         brought: Brought::Python("python/kafka-python.txt"),
-        nodes: 1,
+        nodes: Some(1),
         program: &["{venv}/bin/python", "python/kafka_python.py"],
     },
     Suite {
         name: "confluent-kafka",
         needs: &["python3"],
         brought: Brought::Python("python/confluent-kafka.txt"),
-        nodes: 1,
+        nodes: Some(1),
         program: &["{venv}/bin/python", "python/confluent_kafka_client.py"],
+    },
+    Suite {
+        name: "kubectl",
+        needs: &["bash", "kubectl"],
+        brought: Brought::Nothing,
+        nodes: None,
+        program: &["bash", "kubectl.bash"],
     },
 ];
 
@@ -104,7 +111,7 @@ impl Suite {
     /// Looks for what is needed and brings the rest; the folder of what was brought. Fails with what is missing.
     pub(super) fn prepare(&self) -> Result<PathBuf> {
         for need in self.needs {
-            ensure!(on_path(need), "`{need}` is not installed (on Debian: {})", debian_package(need));
+            ensure!(on_path(need), "`{need}` is not installed ({})", how_to_install(need));
         }
         match self.brought {
             Brought::Nothing => Ok(PathBuf::new()),
@@ -113,8 +120,8 @@ impl Suite {
         }
     }
 
-    /// Runs the program against the cluster and counts its claims.
-    pub(super) fn run(&self, cluster: &Cluster, brought: &Path) -> Result<Tally> {
+    /// Runs the program against the cluster, where it needs one, and counts its claims.
+    pub(super) fn run(&self, cluster: Option<&Cluster>, brought: &Path) -> Result<Tally> {
         let work = workspace::target().join("clients").join(format!("{}.work", self.name));
         let _ = fs::remove_dir_all(&work);
         fs::create_dir_all(&work)?;
@@ -125,8 +132,10 @@ impl Suite {
         let words: Vec<String> = self.program.iter().map(place).collect();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(clients()).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.env("BOOTSTRAP", &cluster.bootstrap).env("WORK", &work).env("KAFKA_LIBS", brought);
-        command.env("NODES", self.nodes.to_string());
+        command.env("WORK", &work).env("KAFKA_LIBS", brought).env("MILLSTREAM", workspace::binary());
+        if let (Some(cluster), Some(nodes)) = (cluster, self.nodes) {
+            command.env("BOOTSTRAP", &cluster.bootstrap).env("NODES", nodes.to_string());
+        }
         let mut tally = Tally::default();
         let ended = follow(&mut command, |line| tally += Tally::of_claim(line))?;
         if !ended.success() || tally == Tally::default() {
@@ -145,11 +154,13 @@ fn on_path(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn debian_package(program: &str) -> &str {
-    match program {
+fn how_to_install(program: &str) -> String {
+    let package = match program {
         "java" | "javac" => "default-jdk-headless",
         "mvn" => "maven",
         "python3" => "python3-venv",
+        "kubectl" => return "one binary: kubernetes.io, Install Tools".to_owned(),
         other => other,
-    }
+    };
+    format!("on Debian: {package}")
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::kubectl::apply::{self, Applicable, Options, Validation};
@@ -59,9 +59,6 @@ impl From<Validate> for Validation {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let manifests = manifest::read(&args.filename)?;
-    if manifests.is_empty() {
-        bail!("no objects passed to apply");
-    }
     let options = Options { namespace: args.namespace, validation: args.validate.into() };
     let server = match args.target.find().await? {
         Some((_, server)) => server,
@@ -131,7 +128,7 @@ pub(crate) async fn apply_all(
     for object in &applicable {
         let (outcome, warnings) = object.apply(server, options, mode != Mode::Apply).await?;
         for warning in warnings {
-            eprintln!("Warning: {warning}");
+            eprintln!("Warning: {}: {warning}", object.printed());
         }
         match mode {
             Mode::Apply => println!("{} {}", object.printed(), outcome.word()),

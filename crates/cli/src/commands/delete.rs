@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use super::get::{encode, kind_called};
 use crate::kubectl::resources::{Resource, Resources};
 use crate::kubectl::server::{RequestError, Server};
-use crate::manifest;
+use crate::manifest::{self, Manifest};
 use crate::running::Target;
 
 /// How often an object that is going is looked at.
@@ -65,28 +65,13 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let server = args.target.server().await?;
     let resources = Resources::discover(&server).await?;
     let mut complaints = 0;
-    let mut doomed = Vec::new();
-    for manifest in &manifests {
-        match resources.of_kind(manifest.api_version(), manifest.kind()) {
-            Some(resource) => doomed.push(Doomed {
-                resource,
-                namespace: manifest.namespace().unwrap_or(&args.namespace).to_owned(),
-                name: manifest.name().to_owned(),
-                file: Some(manifest.place("")),
-            }),
-            None => eprintln!(
-                "warning: {}: no matches for kind \"{}\" in version \"{}\"",
-                manifest.place("kind"),
-                manifest.kind(),
-                manifest.api_version()
-            ),
-        }
-    }
-    if args.filename.is_empty() {
-        doomed = named(&server, &resources, &args).await?;
-        if doomed.is_empty() {
-            println!("No resources found");
-        }
+    let doomed = if args.filename.is_empty() {
+        named(&server, &resources, &args).await?
+    } else {
+        in_manifests(&manifests, &resources, &args)
+    };
+    if doomed.is_empty() {
+        println!("No resources found");
     }
     let mut going = Vec::new();
     for object in &doomed {
@@ -106,6 +91,27 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         wait(&server, &going).await?;
     }
     Ok(if complaints == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What manifests name; a kind that the server does not know is warned about.
+fn in_manifests<'r>(manifests: &[Manifest], resources: &'r Resources, args: &Args) -> Vec<Doomed<'r>> {
+    let mut doomed = Vec::new();
+    for manifest in manifests {
+        let (kind, version) = (manifest.kind(), manifest.api_version());
+        match resources.of_kind(version, kind) {
+            Some(resource) => doomed.push(Doomed {
+                resource,
+                namespace: manifest.namespace().unwrap_or(&args.namespace).to_owned(),
+                name: manifest.name().to_owned(),
+                file: Some(manifest.place("")),
+            }),
+            None => {
+                let place = manifest.place("kind");
+                eprintln!("warning: {place}: no matches for kind \"{kind}\" in version \"{version}\"");
+            }
+        }
+    }
+    doomed
 }
 
 fn complaint(object: &Doomed<'_>, error: &RequestError) -> String {

@@ -3,6 +3,9 @@
 //! All objects are first tried without effect (a server-side dry run); only when the server takes every one of them is
 //! anything changed, so that a broken manifest leaves nothing half applied.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use serde_json::{Value, json};
 
 use super::merge::{self, LAST_APPLIED, Lists};
@@ -74,7 +77,8 @@ pub(crate) struct Applicable<'m> {
 pub(crate) type Warnings = Vec<String>;
 
 impl<'m> Applicable<'m> {
-    /// Finds each manifest's kind. A kind that the server does not know is warned about and left out.
+    /// Finds each manifest's kind. A kind that the server does not know is warned about and left out, and so is an object
+    /// that a later manifest has too: applied one after the other, it would change twice each time.
     pub(crate) fn all(
         manifests: &'m [Manifest],
         resources: &'m Resources,
@@ -84,16 +88,22 @@ impl<'m> Applicable<'m> {
         for manifest in manifests {
             match resources.of_kind(manifest.api_version(), manifest.kind()) {
                 Some(resource) => known.push(Self::new(manifest, resource, options)),
-                None => warnings.push(format!(
-                    "{}: {} \"{}\" is left out: no matches for kind \"{}\" in version \"{}\"",
-                    manifest.place("kind"),
-                    manifest.kind(),
-                    manifest.name(),
-                    manifest.kind(),
-                    manifest.api_version()
-                )),
+                None => warnings.push(left_out(manifest, resources)),
             }
         }
+        let mut last: HashMap<_, &Manifest> = HashMap::new();
+        let mut known: Vec<Self> = known.into_iter().rev().collect();
+        known.retain(|applicable: &Self| match last.entry(applicable.identity()) {
+            Entry::Vacant(first) => {
+                first.insert(applicable.manifest);
+                true
+            }
+            Entry::Occupied(holds) => {
+                warnings.push(replaced(applicable.manifest, holds.get()));
+                false
+            }
+        });
+        known.reverse();
         // A namespace has to be there before what lives in it.
         known.sort_by_key(|applicable| applicable.resource.kind != "Namespace");
         (known, warnings)
@@ -106,6 +116,11 @@ impl<'m> Applicable<'m> {
             object["metadata"]["namespace"] = json!(namespace);
         }
         Self { manifest, resource, namespace, wanted: merge::annotated(&object) }
+    }
+
+    /// What tells objects apart: a version is only a view of one.
+    fn identity(&self) -> (&'m str, &'m str, Option<String>, &'m str) {
+        (&self.resource.group, &self.resource.kind, self.namespace.clone(), self.manifest.name())
     }
 
     /// `deployment.apps/data-producer`.
@@ -169,7 +184,7 @@ impl<'m> Applicable<'m> {
         };
         let mut warnings = Vec::new();
         let original = merge::last_applied(&live).unwrap_or_else(|| {
-            warnings.push(missing_annotation(&self.printed()));
+            warnings.push(missing_annotation());
             Value::Null
         });
         let merged = merge::three_way(&original, &self.wanted, &live, Lists::of_group(&self.resource.group));
@@ -188,9 +203,22 @@ fn same_version(live: &Value, answer: &Answer) -> bool {
     live["metadata"]["resourceVersion"] == answer.object["metadata"]["resourceVersion"]
 }
 
-fn missing_annotation(printed: &str) -> String {
+fn left_out(manifest: &Manifest, resources: &Resources) -> String {
+    let (kind, name, version) = (manifest.kind(), manifest.name(), manifest.api_version());
+    let other = resources.version_of(version, kind);
+    let hint = other.map(|served| format!(" (it is served in {})", served.api_version())).unwrap_or_default();
+    let place = manifest.place("kind");
+    format!("{place}: {kind} \"{name}\" is left out: no matches for kind \"{kind}\" in version \"{version}\"{hint}")
+}
+
+fn replaced(manifest: &Manifest, holds: &Manifest) -> String {
+    let (kind, name) = (manifest.kind(), manifest.name());
+    format!("{}: {kind} \"{name}\" is also in {}, which holds", manifest.place(""), holds.place(""))
+}
+
+fn missing_annotation() -> String {
     format!(
-        "resource {printed} is missing the {LAST_APPLIED} annotation which is required by apply. \
+        "the object is missing the {LAST_APPLIED} annotation which is required by apply. \
          The missing annotation will be patched automatically."
     )
 }
@@ -246,6 +274,28 @@ mod tests {
         let (known, warnings) = Applicable::all(&manifests, &resources, &options());
         assert_eq!(known.iter().map(Applicable::printed).collect::<Vec<_>>(), ["pod/p"]);
         assert_eq!(warnings, ["m.yaml:2: Foo \"a\" is left out: no matches for kind \"Foo\" in version \"x/v1\""]);
+    }
+
+    #[test]
+    fn a_kind_in_a_version_that_is_not_served_is_told_the_one_that_is() {
+        let manifests = parse("m.yaml", "apiVersion: apps/v9\nkind: Deployment\nmetadata: {name: d}\n").unwrap();
+        let resources = resources();
+        let (known, warnings) = Applicable::all(&manifests, &resources, &options());
+        assert!(known.is_empty());
+        assert!(
+            warnings[0].ends_with("kind \"Deployment\" in version \"apps/v9\" (it is served in apps/v1)"),
+            "{warnings:?}"
+        );
+    }
+
+    #[test]
+    fn of_two_manifests_of_one_object_the_later_holds_and_the_other_is_named() {
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n";
+        let manifests = parse("m.yaml", &format!("{pod}---\n{}---\n{pod}", pod.replace("name: p", "name: q"))).unwrap();
+        let resources = resources();
+        let (known, warnings) = Applicable::all(&manifests, &resources, &options());
+        assert_eq!(known.iter().map(|one| one.manifest.place("")).collect::<Vec<_>>(), ["m.yaml:5", "m.yaml:9"]);
+        assert_eq!(warnings, ["m.yaml:1: Pod \"p\" is also in m.yaml:9, which holds"]);
     }
 
     #[test]

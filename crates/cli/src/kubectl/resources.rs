@@ -97,6 +97,12 @@ impl Resources {
         self.0.iter().find(|resource| resource.kind == kind && resource.api_version() == api_version)
     }
 
+    /// The kind in the version of its group that is served, where a manifest names another.
+    pub(crate) fn version_of(&self, api_version: &str, kind: &str) -> Option<&Resource> {
+        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        self.0.iter().find(|resource| resource.kind == kind && resource.group == group)
+    }
+
     /// The kind that a user names: `po`, `pods`, `pod`, `deployment.apps`, `kafkatopics.v1beta2.kafka.strimzi.io`.
     pub(crate) fn called(&self, name: &str) -> Option<&Resource> {
         let name = name.to_lowercase();

@@ -6,8 +6,8 @@
 mod node;
 
 use std::fs;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::PathBuf;
 
 use serde_json::Value;
 use serde_saphyr::Spanned;
@@ -40,7 +40,11 @@ pub(crate) enum ReadError {
     EmptyFolder(String),
     #[error("error parsing {place}: {reason}")]
     Syntax { place: String, reason: String },
-    #[error("{place}: {field}: {expected}")]
+    #[error("error parsing {place}: not UTF-8, as YAML has to be")]
+    NotText { place: String },
+    #[error("no objects in {0}")]
+    Empty(String),
+    #[error("{place}: {}{expected}", if field.is_empty() { String::new() } else { format!("{field}: ") })]
     Field { place: String, field: &'static str, expected: String },
 }
 
@@ -103,6 +107,7 @@ impl Manifest {
 }
 
 /// Reads every object of the given paths, in the order of the paths, a folder's files by name. `-` is standard input.
+/// Without paths there are none; paths without any object are a mistake.
 ///
 /// # Errors
 /// The first thing that is wrong, with file, line and field.
@@ -110,18 +115,19 @@ pub(crate) fn read(paths: &[String]) -> Result<Vec<Manifest>, ReadError> {
     let mut manifests = Vec::new();
     for path in paths {
         if path == "-" {
-            let mut text = String::new();
-            io::stdin()
-                .take(FILE_BYTES_MAX)
-                .read_to_string(&mut text)
-                .map_err(|error| ReadError::Unreadable { path: "-".into(), error })?;
-            manifests.extend(parse("stdin", &text)?);
+            manifests.extend(parse("stdin", &read_text(io::stdin(), "stdin")?)?);
             continue;
         }
         for file in files_of(path)? {
             let source = file.display().to_string();
-            manifests.extend(parse(&source, &read_file(&file, &source)?)?);
+            let unreadable = |error| ReadError::Unreadable { path: source.clone(), error };
+            let text = read_text(fs::File::open(&file).map_err(unreadable)?, &source)?;
+            manifests.extend(parse(&source, &text)?);
         }
+    }
+    if manifests.is_empty() && !paths.is_empty() {
+        let quoted: Vec<String> = paths.iter().map(|path| format!("\"{path}\"")).collect();
+        return Err(ReadError::Empty(quoted.join(", ")));
     }
     Ok(manifests)
 }
@@ -149,13 +155,18 @@ fn files_of(path: &str) -> Result<Vec<PathBuf>, ReadError> {
     Ok(files)
 }
 
-fn read_file(file: &Path, source: &str) -> Result<String, ReadError> {
+fn read_text(input: impl Read, source: &str) -> Result<String, ReadError> {
+    let mut bytes = Vec::new();
     let unreadable = |error| ReadError::Unreadable { path: source.to_owned(), error };
-    let mut text = String::new();
-    let read = fs::File::open(file)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(unreadable)?;
-    if read as u64 > FILE_BYTES_MAX { Err(ReadError::TooLarge(source.to_owned())) } else { Ok(text) }
+    let read = input.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(ReadError::TooLarge(source.to_owned()));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        ReadError::NotText { place: format!("{source}:{line}") }
+    })
 }
 
 /// The objects of one text; `source` names it in complaints.
@@ -196,7 +207,10 @@ fn syntax(source: &str, error: &serde_saphyr::Error) -> ReadError {
         Some(at) => format!("{source}:{}:{}", at.line(), at.column()),
         None => source.to_owned(),
     };
-    ReadError::Syntax { place, reason: error.without_snippet().to_string() }
+    let reason = error.without_snippet().to_string();
+    // The place is told already.
+    let reason = reason.split(" at line ").next().unwrap_or(&reason).to_owned();
+    ReadError::Syntax { place, reason }
 }
 
 #[cfg(test)]

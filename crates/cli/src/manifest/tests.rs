@@ -105,3 +105,24 @@ fn a_missing_path_and_an_empty_folder_are_named() {
     assert_eq!(read(&["/no/such/file".into()]).unwrap_err().to_string(), "the path \"/no/such/file\" does not exist");
     assert!(read(std::slice::from_ref(&empty)).unwrap_err().to_string().contains(&empty));
 }
+
+#[test]
+fn what_is_no_manifest_is_told_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let complaint = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name).display().to_string();
+        fs::write(&path, bytes).unwrap();
+        read(&[path]).unwrap_err().to_string().replace(&format!("{}/", folder.path().display()), "")
+    };
+    assert_eq!(complaint("empty.yaml", b""), "no objects in \"empty.yaml\"");
+    assert_eq!(complaint("comment.yaml", b"# nothing\n---\n---\n"), "no objects in \"comment.yaml\"");
+    assert_eq!(complaint("latin.yaml", b"a: 1\nb: \xff\n"), "error parsing latin.yaml:2: not UTF-8, as YAML has to be");
+    let plain = "text.yaml:1: expected an object with apiVersion, kind and metadata";
+    assert_eq!(complaint("text.yaml", b"hello world\n"), plain);
+    assert_eq!(
+        complaint("colons.yaml", b"a: b: c\n"),
+        "error parsing colons.yaml:1:5: mapping values are not allowed in this context"
+    );
+    let too_large = vec![b'#'; 1 + usize::try_from(FILE_BYTES_MAX).unwrap()];
+    assert_eq!(complaint("large.yaml", &too_large), "large.yaml: larger than 16777216 bytes; a manifest is not");
+}

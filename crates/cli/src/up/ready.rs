@@ -17,7 +17,12 @@ const FINAL_REASONS: [&str; 3] = ["BrokerFailed", "PortConflict", "InvalidResour
 
 /// Whether objects of a kind become ready; others are when they exist.
 pub(crate) fn may_wait(kind: &str) -> bool {
-    matches!(kind, "Kafka" | "KafkaTopic" | "Deployment")
+    matches!(kind, "Kafka" | "KafkaTopic") || has_pods(kind)
+}
+
+/// Whether an object of a kind is ready when its pods are.
+pub(crate) fn has_pods(kind: &str) -> bool {
+    matches!(kind, "Deployment" | "DeploymentConfig")
 }
 
 /// The state of an object as the server shows it.
@@ -25,7 +30,7 @@ pub(crate) fn state(object: &Value) -> State {
     match object["kind"].as_str().unwrap_or_default() {
         "Kafka" => strimzi(object, true),
         "KafkaTopic" => strimzi(object, false),
-        "Deployment" => deployment(object),
+        kind if has_pods(kind) => deployment(object),
         _ => State::Ready,
     }
 }

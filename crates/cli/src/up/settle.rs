@@ -88,12 +88,13 @@ pub(crate) async fn ready(
 
 async fn state(server: &Server, applied: &Applied, object: &Value) -> Result<State> {
     let state = ready::state(object);
-    if applied.kind != "Deployment" || state == State::Ready {
+    if !ready::has_pods(&applied.kind) || state == State::Ready {
         return Ok(state);
     }
-    let Some(labels) = object["spec"]["selector"]["matchLabels"].as_object() else { return Ok(state) };
-    let (pods, _) = applied.path.split_once("/deployments/").unwrap_or((&applied.path, ""));
-    let pods = server.get(&format!("{}/pods", pods.replacen("/apis/apps/v1", "/api/v1", 1))).await?;
+    let selector = &object["spec"]["selector"];
+    let labels = selector["matchLabels"].as_object().or_else(|| selector.as_object());
+    let (Some(labels), Some(namespace)) = (labels, object["metadata"]["namespace"].as_str()) else { return Ok(state) };
+    let pods = server.get(&format!("/api/v1/namespaces/{namespace}/pods")).await?;
     let mine = |pod: &&Value| labels.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value);
     let trouble = pods["items"].as_array().into_iter().flatten().filter(mine).find_map(ready::trouble);
     Ok(trouble.map_or(state, State::Waiting))

@@ -69,6 +69,28 @@ fn an_unknown_kind_is_warned_about_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_field_without_effect_is_warned_about_when_applied_and_in_the_events() {
+    let place = Place::new();
+    let _background = apply_first(&place, &place.manifest("config.yaml", CONFIG));
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes: [{name: v, emptyDir: {}}]\n  containers: [{name: c, \
+               image: any, command: [/bin/sh, -c, 'exec sleep 1000']}]\n";
+    let output = place.run(&["apply", "-f", &place.manifest("pod.yaml", pod)]);
+    assert_eq!(text(&output.stdout), "pod/p created\n");
+    let warning = text(&output.stderr);
+    assert!(warning.starts_with("Warning: pod/p: spec.volumes[0].emptyDir: "), "{warning}");
+    place.wait_for(&["get", "events"], |events| {
+        events.lines().any(|line| line.contains("Warning   NotServed") && line.contains("spec.volumes[0].emptyDir: "))
+    });
+    let user = "apiVersion: kafka.strimzi.io/v1beta2\nkind: KafkaUser\nmetadata: {name: u}\nspec: {}\n";
+    let output = place.run(&["apply", "-f", &place.manifest("user.yaml", user)]);
+    assert!(
+        text(&output.stderr).starts_with("Warning: kafkauser.kafka.strimzi.io/u: kind: "),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let place = Place::new();
     let manifest = place.manifest("config.yaml", CONFIG);
@@ -112,6 +134,56 @@ fn kubectl_and_this_program_print_the_same_and_take_turns() {
     }
     let deleted = place.kubectl(&["delete", "-f", &manifest]).unwrap();
     assert_eq!(text(&deleted.stdout), "configmap \"settings\" deleted\n");
+}
+
+#[test]
+fn logs_are_those_of_kubectl_and_so_are_its_complaints() {
+    let place = Place::new();
+    let script = "for i in 1 2 3; do echo line $i; done; exec sleep 1000";
+    let container = |name: &str| format!("{{name: {name}, image: any, command: [/bin/sh, -c, '{script}']}}");
+    let pod = format!("containers: [{}, {}]", container("one"), container("two"));
+    let text = format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  selector: {{matchLabels: {{app: web}}}}\n  \
+         template:\n    metadata: {{labels: {{app: web}}}}\n    spec: {{{pod}}}\n---\napiVersion: v1\nkind: Pod\nmetadata: \
+         {{name: crash}}\nspec:\n  containers: [{{name: c, image: any, command: [/bin/sh, -c, 'echo bye; exit 3']}}]\n---\n{CONFIG}"
+    );
+    let manifest = place.manifest("web.yaml", &text);
+    let _background = apply_first(&place, &manifest);
+    place.wait_for(&["logs", "-l", "app=web", "-c", "two"], |log| log == "line 1\nline 2\nline 3\n");
+    place.wait_for(&["logs", "deployment/web", "-c", "one"], |log| log == "line 1\nline 2\nline 3\n");
+    place.wait_for(&["get", "pod", "crash"], |table| table.contains("CrashLoopBackOff   1 ("));
+    assert_eq!(place.ok(&["logs", "crash", "--previous"]), "bye\n");
+    let mut followed = place.start(&["logs", "-f", "-l", "app=web", "-c", "one", "--prefix"]);
+    followed.line(|line| line.starts_with("[pod/web-") && line.ends_with("/one] line 3"));
+    if place.kubectl(&["version", "--client"]).is_none() {
+        return;
+    }
+    for args in [
+        &["logs", "deployment/web"][..],
+        &["logs", "deployment/web", "--tail", "1"],
+        &["logs", "deployment/web", "-c", "two", "--tail=2", "--prefix"],
+        &["logs", "deployment/web", "-c", "three"],
+        &["logs", "-l", "app=web", "--tail=1", "-c", "one", "--prefix"],
+        &["logs", "-l", "app=none"],
+        &["logs", "crash", "-p"],
+        &["logs", "nope"],
+        &["logs", "deployment/nope"],
+        &["logs", "service/nope"],
+        &["logs", "cm/settings"],
+        &["logs", "nope/x"],
+        &["get", "pods", "-n", "nowhere"],
+        &["get", "cm", "-A", "-o", "name"],
+        &["get", "pods", "-l", "app=none"],
+        &["get", "deployment/web", "pod/nope", "-o", "name"],
+    ] {
+        let (ours, theirs) = (place.run(args), place.kubectl(args).unwrap());
+        assert_eq!(text_of(&ours), text_of(&theirs), "{args:?}");
+        assert_eq!(ours.status.code(), theirs.status.code(), "{args:?}");
+    }
+}
+
+fn text_of(output: &std::process::Output) -> (String, String) {
+    (text(&output.stdout), text(&output.stderr))
 }
 
 #[test]

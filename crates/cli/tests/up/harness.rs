@@ -2,6 +2,7 @@
 //!
 //! Every wait has a deadline and prints what there was instead when it passes.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -98,7 +99,18 @@ impl Place {
 
     /// Starts a command that goes on by itself.
     pub(crate) fn start(&self, args: &[&str]) -> Up {
-        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_millstream")), args);
+        self.start_program(Path::new(env!("CARGO_BIN_EXE_millstream")), args)
+    }
+
+    /// Starts the binary behind what brings it somewhere else, such as `nsenter`.
+    pub(crate) fn start_behind(&self, words: &[OsString], args: &[&str]) -> Up {
+        let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap()).collect();
+        let all = [&words[1..], &[env!("CARGO_BIN_EXE_millstream")], args].concat();
+        self.start_program(Path::new(words[0]), &all)
+    }
+
+    fn start_program(&self, program: &Path, args: &[&str]) -> Up {
+        let mut command = self.command(program, args);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         for output in [

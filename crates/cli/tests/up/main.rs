@@ -6,4 +6,10 @@ mod applying;
 mod detached;
 mod harness;
 mod lab;
+mod refused;
+mod rollout;
 mod running;
+#[expect(dead_code, reason = "the tests of durability, whose it is, need more of it")]
+#[path = "../durability/small_disk.rs"]
+mod small_disk;
+mod stopping;

@@ -60,6 +60,10 @@ fn kill_leaves_no_child_behind() {
     up.signal(Signal::KILL);
     up.end();
     gone(pid.trim_start_matches("hello  pid ").parse().unwrap());
+    // The file by which it was found is still there; the next start does not stumble over it.
+    let mut again = place.up(&["-f", &manifest, "--image", "hello=/bin/sh", "--routes", "127.0.0.1:0"]);
+    again.line(|line| line == "deployment.apps/hello unchanged");
+    assert!(!again.seen().iter().any(|line| line.contains("ERROR")), "{:?}", again.seen());
 }
 
 #[test]

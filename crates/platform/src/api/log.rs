@@ -80,8 +80,9 @@ fn container<'a>(pod: &'a Value, asked: &'a str) -> Result<&'a str, ApiError> {
 
 /// Which start of the container is meant.
 fn attempt(pod: &Value, container: &str, previous: bool) -> Result<i64, ApiError> {
-    let (name, statuses) = (object::name(pod), list(pod, "/status/containerStatuses"));
-    let status = statuses.iter().find(|status| text(status, "/name") == container);
+    let name = object::name(pod);
+    let statuses = ["/status/containerStatuses", "/status/initContainerStatuses"].map(|pointer| list(pod, pointer));
+    let status = statuses.into_iter().flatten().find(|status| text(status, "/name") == container);
     let is_waiting = status.is_none_or(|status| status.pointer("/state/waiting").is_some());
     let restarts = status.and_then(|status| object::integer(status, "/restartCount")).unwrap_or(0);
     match (previous, restarts) {

@@ -16,7 +16,7 @@ use crate::error::ApiError;
 use crate::kinds::Kind;
 use crate::resources::Resources;
 use crate::selector::Selector;
-use crate::store::{Change, ChangeKind, Watch, WatchNext};
+use crate::store::{Change, ChangeKind, Listing, Watch, WatchNext};
 use crate::table::{IncludeObject, Printer};
 
 /// How long a watch lasts when the client does not say, and at most.
@@ -80,16 +80,8 @@ pub(super) fn response(
         is_over: false,
     };
     if wants_initial {
-        let mut lines = Vec::new();
-        for (_, object) in &listing.objects {
-            if stream.selector.matches(object) {
-                stream.push(&mut lines, "ADDED", object);
-            }
-        }
-        if parameters.flag("sendInitialEvents") && stream.sends_bookmarks {
-            stream.push_bookmark(&mut lines, position, true);
-        }
-        stream.first = Some(Bytes::from(lines)).filter(|lines| !lines.is_empty());
+        let marks_end = parameters.flag("sendInitialEvents") && stream.sends_bookmarks;
+        stream.begin_with(&listing, marks_end);
     }
     let lines = stream::unfold(stream, |mut stream| async move {
         let next = stream.next().await?;
@@ -101,6 +93,20 @@ pub(super) fn response(
 }
 
 impl Stream {
+    /// Sends what is there already before any change; a bookmark tells a client that asked for one where that ends.
+    fn begin_with(&mut self, listing: &Listing, marks_end: bool) {
+        let mut lines = Vec::new();
+        for (_, object) in &listing.objects {
+            if self.selector.matches(object) {
+                self.push(&mut lines, "ADDED", object);
+            }
+        }
+        if marks_end {
+            self.push_bookmark(&mut lines, listing.version, true);
+        }
+        self.first = Some(Bytes::from(lines)).filter(|lines| !lines.is_empty());
+    }
+
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {
             return Some(first);

@@ -7,6 +7,7 @@ use crate::error::{ApiError, Cause};
 use crate::kinds::Kind;
 use crate::object::{self, field_mut, metadata_mut, text};
 use crate::schema::{self, Findings};
+use crate::unserved;
 
 /// Characters of a generated name's end; those that cannot form words.
 const SUFFIX_ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -93,7 +94,7 @@ pub(super) fn admit(
         findings.unknown.retain(|path| !path.starts_with("status"));
     }
     refuse_wrong_types(target, &findings.causes)?;
-    let warnings = unknown_fields(target, findings.unknown, field_validation)?;
+    let mut warnings = unknown_fields(target, findings.unknown, field_validation)?;
     let mut causes = findings.causes;
     metadata::check(kind, object, &mut causes);
     if current.is_none() && kind.has_status {
@@ -102,6 +103,7 @@ pub(super) fn admit(
     if causes.is_empty() {
         complete(kind, object, current, &mut causes);
     }
+    warnings.extend(unserved::of_object(kind, object));
     if causes.is_empty() { Ok(warnings) } else { Err(ApiError::invalid(kind, object::name(object), &causes)) }
 }
 

@@ -3,6 +3,7 @@
 
 mod admission;
 mod change;
+mod earlier_life;
 mod metadata;
 mod network;
 mod removal;
@@ -80,7 +81,11 @@ impl Resources {
     pub(crate) fn new(store: Store, defaults: Defaults) -> Result<Self, ApiError> {
         let resources = Self { store, defaults };
         resources.ensure_namespace("default")?;
-        resources.store.write(|tx| network::move_services(tx, &resources.defaults))?;
+        let now = resources.store.clock().now_text();
+        resources.store.write(|tx| {
+            earlier_life::forget_readiness(tx, &now);
+            network::move_services(tx, &resources.defaults)
+        })?;
         Ok(resources)
     }
 

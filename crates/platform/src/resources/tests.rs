@@ -297,6 +297,66 @@ fn what_kubernetes_refuses_is_refused_in_its_words() {
 }
 
 #[test]
+fn a_rollout_that_could_not_move_is_refused() {
+    let check = |spec: Value, expected: &str| {
+        let mut body = deployment("web");
+        for (field, value) in spec.as_object().unwrap() {
+            body["spec"][field] = value.clone();
+        }
+        check_refused(&DEPLOYMENT, body, expected);
+    };
+    let rolling = |unavailable: Value, surge: Value| json!({ "strategy": { "rollingUpdate": { "maxUnavailable": unavailable, "maxSurge": surge } } });
+    let at = "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: ";
+    check(rolling(json!(0), json!("0%")), &format!("{at}0: may not be 0 when `maxSurge` is 0"));
+    check(rolling(json!(-1), json!(1)), &format!("{at}-1: must be greater than or equal to 0"));
+    check(rolling(json!("101%"), json!(1)), &format!("{at}\"101%\": must not be greater than 100%"));
+    check(
+        rolling(json!(1), json!("much")),
+        "spec.strategy.rollingUpdate.maxSurge: Invalid value: \"much\": a valid percent",
+    );
+    check(json!({ "minReadySeconds": 600 }), "spec.progressDeadlineSeconds: Invalid value: 600: must be greater than");
+}
+
+#[test]
+fn what_an_earlier_life_said_of_readiness_does_not_hold_in_the_next() {
+    let fixture = fixture();
+    create(&fixture, &POD, pod("p")).unwrap();
+    create(&fixture, &DEPLOYMENT, deployment("d")).unwrap();
+    let status = |kind, name, status: Value| {
+        fixture.resources.edit(&target(kind, name), Part::Status, |object| object["status"] = status.clone()).unwrap();
+    };
+    let ready = json!([{ "type": "Ready", "status": "True" }, { "type": "PodScheduled", "status": "True" }]);
+    let container = json!([{ "name": "c", "ready": true, "restartCount": 2 }]);
+    status(&POD, "p", json!({ "phase": "Running", "conditions": ready, "containerStatuses": container }));
+    status(&DEPLOYMENT, "d", json!({ "observedGeneration": 1, "readyReplicas": 1 }));
+    let again = Resources::new(fixture.resources.store.clone(), fixture.resources.defaults).unwrap();
+    let pod = again.get(&target(&POD, "p")).unwrap();
+    let conditions = object::list(&pod, "/status/conditions");
+    assert_eq!((&conditions[0]["status"], &conditions[1]["status"]), (&json!("False"), &json!("True")));
+    let container = &pod["status"]["containerStatuses"][0];
+    assert_eq!((&container["ready"], &container["restartCount"]), (&json!(false), &json!(2)));
+    let deployment = again.get(&target(&DEPLOYMENT, "d")).unwrap();
+    assert_eq!(deployment["status"], json!({ "readyReplicas": 1 }));
+}
+
+#[test]
+fn a_mount_of_no_volume_is_refused() {
+    let mut body = pod("p");
+    body["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
+    check_refused(&POD, body, "spec.containers[0].volumeMounts[0].name: Not found: \"data\"");
+}
+
+#[test]
+fn whoever_writes_a_field_without_effect_is_warned() {
+    let fixture = fixture();
+    let mut body = deployment("web");
+    body["spec"]["template"]["spec"]["serviceAccountName"] = "robot".into();
+    let warnings = fixture.resources.create(&target(&DEPLOYMENT, ""), body, WriteOptions::default()).unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("spec.template.spec.serviceAccountName: "), "{warnings:?}");
+}
+
+#[test]
 fn a_generated_name_begins_with_its_prefix() {
     let fixture = fixture();
     let created = create(&fixture, &CONFIG_MAP, json!({ "metadata": { "generateName": "web-" } })).unwrap();

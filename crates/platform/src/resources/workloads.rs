@@ -63,8 +63,52 @@ pub(super) fn admit_replicated(object: &mut Value, current: Option<&Value>, caus
         let why = "may not be specified when strategy `type` is 'Recreate'";
         causes.push(Cause::forbidden("spec.strategy.rollingUpdate", why));
     }
+    check_rollout(object, causes);
     metadata::check_labels(object, "/spec/template/metadata/labels", "spec.template.labels", causes);
     check_selector(object, current, causes);
+}
+
+/// How far a rollout may go above and below the number of replicas, and how long it may stand still.
+fn check_rollout(object: &Value, causes: &mut Vec<Cause>) {
+    let amount = |name: &str| object.pointer(&format!("/spec/strategy/rollingUpdate/{name}"));
+    for name in ["maxUnavailable", "maxSurge"] {
+        let Some(value) = amount(name) else { continue };
+        let field = format!("spec.strategy.rollingUpdate.{name}");
+        match value.as_str().map(percent_of) {
+            None if value.as_i64().is_some_and(|count| count < 0) => {
+                causes.push(Cause::invalid(&field, value, "must be greater than or equal to 0"));
+            }
+            None => {}
+            Some(None) => {
+                let why = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
+                           regex used for validation is '[0-9]+%')";
+                causes.push(Cause::invalid(&field, value, why));
+            }
+            Some(Some(percent)) if name == "maxUnavailable" && percent > 100 => {
+                causes.push(Cause::invalid(&field, value, "must not be greater than 100%"));
+            }
+            Some(Some(_)) => {}
+        }
+    }
+    let is_zero = |value: &Value| value.as_i64() == Some(0) || value.as_str().and_then(percent_of) == Some(0);
+    if let (Some(unavailable), Some(surge)) = (amount("maxUnavailable"), amount("maxSurge"))
+        && is_zero(unavailable)
+        && is_zero(surge)
+    {
+        let why = "may not be 0 when `maxSurge` is 0";
+        causes.push(Cause::invalid("spec.strategy.rollingUpdate.maxUnavailable", unavailable, why));
+    }
+    let deadline = object::integer(object, "/spec/progressDeadlineSeconds");
+    let min_ready = object::integer(object, "/spec/minReadySeconds").unwrap_or(0);
+    if let Some(deadline) = deadline.filter(|deadline| *deadline <= min_ready) {
+        let why = "must be greater than minReadySeconds";
+        causes.push(Cause::invalid("spec.progressDeadlineSeconds", &Value::from(deadline), why));
+    }
+}
+
+/// The number in `25%`; nothing in what is no percentage.
+fn percent_of(text: &str) -> Option<u64> {
+    text.strip_suffix('%').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
 }
 
 fn check_selector(object: &Value, current: Option<&Value>, causes: &mut Vec<Cause>) {
@@ -121,9 +165,19 @@ fn check_pod_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
             if text(container, "/image").is_empty() {
                 causes.push(Cause::required(&format!("{at}.image"), ""));
             }
+            check_mounts(spec, container, &at, causes);
             for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
                 check_probe(container, probe, &at, causes);
             }
+        }
+    }
+}
+
+fn check_mounts(spec: &Value, container: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for (index, mount) in list(container, "/volumeMounts").iter().enumerate() {
+        let name = text(mount, "/name");
+        if !list(spec, "/volumes").iter().any(|volume| text(volume, "/name") == name) {
+            causes.push(Cause::not_found(&format!("{path}.volumeMounts[{index}].name"), &Value::from(name)));
         }
     }
 }

@@ -3,16 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::events::{EventText, Severity, record};
 use super::pod::{PodContext, Stop};
-use super::probe::{Check, Probe, Streak, over_network};
+use super::probing::Unhealthy;
 use super::process::{Exit, Process, ProcessSpec};
 use super::status::{ContainerState, Terminated};
 use super::{environment, image};
@@ -37,6 +36,26 @@ impl Default for Backoff {
     }
 }
 
+/// The delays between the restarts of one container.
+#[derive(Debug)]
+struct Restarts {
+    backoff: Backoff,
+    next: Duration,
+}
+
+impl Restarts {
+    fn new(backoff: Backoff) -> Self {
+        Self { backoff, next: Duration::ZERO }
+    }
+
+    /// How long to wait before the container that ran for `ran` is started again. The first restart is immediate.
+    fn delay_after(&mut self, ran: Duration) -> Duration {
+        let delay = if ran >= self.backoff.reset_after { Duration::ZERO } else { self.next };
+        self.next = (delay * 2).clamp(self.backoff.initial, self.backoff.longest);
+        delay
+    }
+}
+
 /// A container of a pod.
 #[derive(Debug)]
 pub(super) struct Container {
@@ -47,11 +66,22 @@ pub(super) struct Container {
     pub(super) is_init: bool,
 }
 
+/// For this share of the time until the next try an image's failure is shown; for the rest, that it is waited.
+const IMAGE_ERROR_SHARE: u32 = 4;
+
+/// Why a container did not start. It is tried again.
+enum StartFailure {
+    /// No program stands for its image; the text says what to do.
+    NoImage(String),
+    /// The reason and the message of the waiting container.
+    Other(&'static str, String),
+}
+
 /// Why a run of a process ended.
 enum Ended {
     Exited(Exit),
     /// Killed because of a failing probe; how it exited.
-    Unhealthy(Exit),
+    Killed(Exit),
     /// Stopped with the pod.
     Stopped(Exit),
 }
@@ -60,32 +90,34 @@ impl Container {
     /// Runs until the container is done for good: stopped, or ended in a way that its restart policy does not restart.
     /// Returns whether it succeeded.
     pub(super) async fn run(self, mut stop: Stop) -> bool {
-        let backoff = self.context.settings.backoff;
-        let mut delay = Duration::ZERO;
+        let mut restarts = Restarts::new(self.context.settings.backoff);
         loop {
             let Some((process, started_at)) = self.start_until_stopped(&mut stop).await else { return false };
             let began = Instant::now();
             let ended = self.attend(process, &mut stop).await;
-            let (exit, is_stopped) = match ended {
-                Ended::Exited(exit) | Ended::Unhealthy(exit) => (exit, false),
-                Ended::Stopped(exit) => (exit, true),
-            };
+            let (Ended::Exited(exit) | Ended::Killed(exit) | Ended::Stopped(exit)) = ended;
             let terminated = Terminated::new(exit.code, exit.signal, started_at, &self.context.now_text());
             self.update(|status| status.state = ContainerState::Terminated(terminated.clone()));
-            let restarts = match self.context.restart_policy.as_str() {
-                _ if is_stopped => false,
+            if !self.restarts_after(&ended) {
+                return exit.code == 0;
+            }
+            if !self.back_off(restarts.delay_after(began.elapsed()), terminated, &mut stop).await {
+                return false;
+            }
+        }
+    }
+
+    fn restarts_after(&self, ended: &Ended) -> bool {
+        let policy = self.context.restart_policy.as_str();
+        match ended {
+            Ended::Stopped(_) => false,
+            // That it ended well when it was told to end does not make it healthy.
+            Ended::Killed(_) => policy != "Never",
+            Ended::Exited(exit) => match policy {
                 "Never" => false,
                 "OnFailure" => exit.code != 0,
                 _ => !self.is_init || exit.code != 0,
-            };
-            if !restarts {
-                return exit.code == 0;
-            }
-            delay = if began.elapsed() >= backoff.reset_after { Duration::ZERO } else { delay };
-            if !self.back_off(delay, terminated, &mut stop).await {
-                return false;
-            }
-            delay = if delay.is_zero() { backoff.initial } else { (delay * 2).min(backoff.longest) };
+            },
         }
     }
 
@@ -121,7 +153,9 @@ impl Container {
     async fn start_until_stopped(&self, stop: &mut Stop) -> Option<(Process, String)> {
         let mut retry = self.context.settings.backoff.initial;
         loop {
-            let (reason, message) = match self.start().await {
+            // What changes while it is tried may be what was missing.
+            let seen = self.context.resources.store.version();
+            let failure = match self.start().await {
                 Ok(process) => {
                     let started_at = self.context.now_text();
                     let id = process.id;
@@ -134,33 +168,64 @@ impl Container {
                 }
                 Err(failure) => failure,
             };
-            self.update(|status| status.state = ContainerState::waiting(reason, message.clone()));
-            self.event(Severity::Warning, "Failed", format!("Error: {message}")).await;
-            let changed = self.context.settings_changed();
-            tokio::select! {
-                () = sleep(retry) => {}
-                () = changed => {}
-                _ = stop.requested() => return None,
+            let goes_on = match failure {
+                StartFailure::NoImage(why) => self.miss_image(&why, retry, stop).await,
+                StartFailure::Other(reason, message) => {
+                    self.event(Severity::Warning, "Failed", format!("Error: {message}")).await;
+                    self.wait_as(reason, message, retry, seen, stop).await
+                }
+            };
+            if !goes_on {
+                return None;
             }
             retry = (retry * 2).min(self.context.settings.backoff.longest);
         }
     }
 
-    /// Starts the process once. The error is the reason and message of a waiting container.
-    async fn start(&self) -> Result<Process, (&'static str, String)> {
+    /// The kubelet's words for an image that cannot be had: first that it failed, then that it will be tried again.
+    async fn miss_image(&self, why: &str, retry: Duration, stop: &mut Stop) -> bool {
+        let image = text(&self.definition, "/image");
+        let failed = format!("Failed to pull image \"{image}\": {why}");
+        self.event(Severity::Warning, "Failed", failed).await;
+        self.event(Severity::Warning, "Failed", "Error: ErrImagePull".to_owned()).await;
+        let shown = retry / IMAGE_ERROR_SHARE;
+        let version = || self.context.resources.store.version();
+        if !self.wait_as("ErrImagePull", why.to_owned(), shown, version(), stop).await {
+            return false;
+        }
+        let backs_off = format!("Back-off pulling image \"{image}\"");
+        self.event(Severity::Normal, "BackOff", backs_off.clone()).await;
+        self.event(Severity::Warning, "Failed", "Error: ImagePullBackOff".to_owned()).await;
+        let message = format!("{backs_off}: ErrImagePull: {why}");
+        self.wait_as("ImagePullBackOff", message, retry - shown, version(), stop).await
+    }
+
+    /// Shows why it waits, for a time or until a setting of the namespace has changed since the version `seen`; false when the
+    /// pod is stopped meanwhile.
+    async fn wait_as(&self, reason: &'static str, message: String, wait: Duration, seen: u64, stop: &mut Stop) -> bool {
+        self.update(|status| status.state = ContainerState::waiting(reason, message));
+        tokio::select! {
+            () = sleep(wait) => true,
+            () = self.context.settings_changed(seen) => true,
+            _ = stop.requested() => false,
+        }
+    }
+
+    /// Starts the process once.
+    async fn start(&self) -> Result<Process, StartFailure> {
         let context = &self.context;
         let image_name = text(&self.definition, "/image");
         let own_command = strings(&self.definition, "/command");
         let program = image::program(image_name, &context.settings.images, &context.settings.executable);
         if program.is_none() && own_command.is_empty() {
-            let message =
+            let why =
                 format!("no program is known for the image \"{image_name}\": say which with --image NAME=COMMAND");
-            return Err(("ErrImagePull", message));
+            return Err(StartFailure::NoImage(why));
         }
         let ip = context.ip.to_string();
         let given = self.given_variables(program.as_ref().and_then(|program| program.bind_variable));
         let variables = environment::variables(&context.resources.store, &context.pod, &self.definition, &ip, given)
-            .map_err(|error| ("CreateContainerConfigError", error.to_string()))?;
+            .map_err(|error| StartFailure::Other("CreateContainerConfigError", error.to_string()))?;
         let expand =
             |parts: Vec<String>| parts.iter().map(|part| environment::expand(part, &variables)).collect::<Vec<_>>();
         let mut command = if own_command.is_empty() {
@@ -173,9 +238,9 @@ impl Container {
         let path = context.logs.file(&context.namespace, &context.name, &context.uid, self.name(), attempt);
         let (logs, clock) = (context.logs.clone(), context.resources.store.clock().clone());
         let log = tokio::task::spawn_blocking(move || logs.create(&path, &clock)).await;
-        let log = log
-            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-            .map_err(|error| ("CreateContainerError", format!("the log cannot be written: {error}")))?;
+        let log = log.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(|error| {
+            StartFailure::Other("CreateContainerError", format!("the log cannot be written: {error}"))
+        })?;
         let folder = text(&self.definition, "/workingDir");
         let spec = ProcessSpec {
             environment: environment_of_process(&variables),
@@ -188,12 +253,12 @@ impl Container {
         let started = Process::start(spec, log.clone(), Arc::clone(&context.settings.warden)).await;
         started.map_err(|error| {
             log.line(&format!("cannot run {program}: {error}"));
-            ("RunContainerError", format!("cannot run {program}: {error}"))
+            StartFailure::Other("RunContainerError", format!("cannot run {program}: {error}"))
         })
     }
 
     /// What the platform itself tells a container; the manifest may override it.
-    fn given_variables(&self, bind_variable: Option<&str>) -> BTreeMap<String, String> {
+    pub(super) fn given_variables(&self, bind_variable: Option<&str>) -> BTreeMap<String, String> {
         let context = &self.context;
         let mut given = BTreeMap::from([
             ("POD_IP".to_owned(), context.ip.to_string()),
@@ -206,20 +271,30 @@ impl Container {
 
     /// Waits for the process to end while probing it.
     async fn attend(&self, mut process: Process, stop: &mut Stop) -> Ended {
-        let probes = self.probes();
         tokio::select! {
             exit = process.wait() => Ended::Exited(exit),
-            grace = stop.requested() => Ended::Stopped(self.stop(process, grace).await),
-            () = probes => {
-                let message = format!("Container {} failed its probe, will be restarted", self.name());
+            grace = stop.requested() => {
+                if stop.removes() {
+                    let message = format!("Stopping container {}", self.name());
+                    self.event(Severity::Normal, "Killing", message).await;
+                }
+                Ended::Stopped(self.stop(&mut process, grace).await)
+            }
+            Unhealthy { probe, grace } = self.probe() => {
+                let message = format!("Container {} failed {probe} probe, will be restarted", self.name());
                 self.event(Severity::Normal, "Killing", message).await;
-                Ended::Unhealthy(self.stop(process, self.context.grace).await)
+                let asked = tokio::select! {
+                    exit = self.stop(&mut process, grace.unwrap_or(self.context.grace)) => return Ended::Killed(exit),
+                    asked = stop.requested() => asked,
+                };
+                // The pod is to end meanwhile, and may have less time.
+                Ended::Stopped(self.stop(&mut process, asked).await)
             }
         }
     }
 
     /// SIGTERM, the grace period, SIGKILL.
-    async fn stop(&self, mut process: Process, grace: Duration) -> Exit {
+    async fn stop(&self, process: &mut Process, grace: Duration) -> Exit {
         self.update(|status| status.ready = false);
         if !grace.is_zero() {
             process.terminate();
@@ -231,94 +306,16 @@ impl Container {
         process.wait().await
     }
 
-    /// Runs the probes; returns when the startup or liveness probe has failed for good.
-    async fn probes(&self) {
-        let probe = |name: &str| Probe::read(&self.definition, name, IpAddr::V4(self.context.ip));
-        let started = Instant::now();
-        self.update(|status| {
-            status.started = false;
-            status.ready = false;
-        });
-        if let Some(startup) = probe("startupProbe")
-            && !self.watch("Startup", &startup, started, |_| {}, true).await
-        {
-            return;
-        }
-        self.update(|status| status.started = true);
-        let readiness = async {
-            match probe("readinessProbe") {
-                None => self.update(|status| status.ready = true),
-                Some(readiness) => {
-                    let set = |ready| self.update(|status| status.ready = ready);
-                    self.watch("Readiness", &readiness, started, set, false).await;
-                }
-            }
-            std::future::pending::<()>().await;
-        };
-        let liveness = async {
-            match probe("livenessProbe") {
-                None => std::future::pending::<()>().await,
-                Some(liveness) => drop(self.watch("Liveness", &liveness, started, |_| {}, false).await),
-            }
-        };
-        tokio::select! {
-            () = readiness => {}
-            () = liveness => {}
-        }
-    }
-
-    /// Runs one probe over and over, telling `set` each reached threshold. Readiness goes on for ever; a startup probe ends
-    /// with its first success (true); it and a liveness probe end with failure (false).
-    async fn watch(
-        &self,
-        what: &str,
-        probe: &Probe,
-        started: Instant,
-        set: impl Fn(bool),
-        ends_with_success: bool,
-    ) -> bool {
-        let mut streak = Streak::default();
-        sleep_until(started + probe.initial_delay).await;
-        loop {
-            let next = Instant::now() + probe.period;
-            let result = match timeout(probe.timeout, self.check(&probe.check)).await {
-                Ok(result) => result,
-                Err(_) => Err(format!("no answer within {}s", probe.timeout.as_secs())),
-            };
-            if let Err(why) = &result {
-                self.event(Severity::Warning, "Unhealthy", format!("{what} probe failed: {why}")).await;
-            }
-            match streak.count(result.is_ok(), probe) {
-                Some(true) if ends_with_success => return true,
-                Some(false) if what != "Readiness" => return false,
-                Some(reached) => set(reached),
-                None => {}
-            }
-            sleep_until(next).await;
-        }
-    }
-
-    async fn check(&self, check: &Check) -> Result<(), String> {
-        let Check::Exec(command) = check else { return over_network(check).await };
-        let ip = self.context.ip.to_string();
-        let given = self.given_variables(None);
-        let store = &self.context.resources.store;
-        let variables = environment::variables(store, &self.context.pod, &self.definition, &ip, given)
-            .map_err(|error| error.to_string())?;
-        let warden = Arc::clone(&self.context.settings.warden);
-        super::exec::check(command, environment_of_process(&variables), warden).await
-    }
-
     fn name(&self) -> &str {
         text(&self.definition, "/name")
     }
 
-    fn update(&self, change: impl FnOnce(&mut super::status::ContainerStatus)) {
+    pub(super) fn update(&self, change: impl FnOnce(&mut super::status::ContainerStatus)) {
         change(&mut self.context.statuses.lock()[self.index]);
         self.context.changed.notify_one();
     }
 
-    async fn event(&self, severity: Severity, reason: &'static str, message: String) {
+    pub(super) async fn event(&self, severity: Severity, reason: &'static str, message: String) {
         let group = if self.is_init { "initContainers" } else { "containers" };
         let field_path = format!("spec.{group}{{{}}}", self.name());
         let event = EventText { severity, reason, message, component: "kubelet", field_path };
@@ -331,7 +328,7 @@ fn strings(definition: &Value, pointer: &str) -> Vec<String> {
 }
 
 /// The manifest's variables on top of the few of our own that programs need to run at all.
-fn environment_of_process(variables: &BTreeMap<String, String>) -> BTreeMap<OsString, OsString> {
+pub(super) fn environment_of_process(variables: &BTreeMap<String, String>) -> BTreeMap<OsString, OsString> {
     const INHERITED: &[&str] = &["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER"];
     let inherited = INHERITED.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
     let own = variables.iter().map(|(name, value)| (name.into(), value.into()));
@@ -343,4 +340,19 @@ pub(super) fn grace(pod: &Value) -> Duration {
     let seconds = object::integer(pod, "/metadata/deletionGracePeriodSeconds")
         .or_else(|| object::integer(pod, "/spec/terminationGracePeriodSeconds"));
     Duration::from_secs(seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(30))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarts_are_spaced_as_the_kubelet_spaces_them() {
+        let mut restarts = Restarts::new(Backoff::default());
+        let mut after = |seconds| restarts.delay_after(Duration::from_secs(seconds)).as_secs();
+        let crashes: Vec<u64> = (0..8).map(|_| after(1)).collect();
+        assert_eq!(crashes, [0, 10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(after(599), 300, "it has not run long enough to be forgiven");
+        assert_eq!((after(600), after(1)), (0, 10));
+    }
 }

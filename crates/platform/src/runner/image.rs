@@ -50,13 +50,13 @@ pub(super) fn program(image: &str, rules: &[ImageRule], executable: &Path) -> Op
     let executable = executable.to_string_lossy().into_owned();
     let role = match name.strip_prefix("quarkus-techlab-").unwrap_or(name) {
         "millstream" => return Some(Program { command: vec![executable], bind_variable: None }),
-        role @ ("data-producer" | "data-consumer" | "data-transformer") => role,
+        role @ ("data-producer" | "data-consumer") => role,
         _ => return None,
     };
     // The lab's tags: `rest` and `latest` are the first chapters' images, `kafka` and `jaegerkafka` the later ones'.
-    let mode = match (role, tag) {
-        ("data-transformer", _) | (_, "kafka" | "jaegerkafka") => "event",
-        (_, "" | "rest" | "latest") => "rest",
+    let mode = match tag {
+        "kafka" | "jaegerkafka" => "event",
+        "" | "rest" | "latest" => "rest",
         _ => return None,
     };
     let command = vec![executable, role.to_owned(), "--mode".to_owned(), mode.to_owned()];
@@ -87,13 +87,10 @@ mod tests {
         check("data-producer:kafka", event);
         check("data-producer", Some("/bin/millstream data-producer --mode rest"));
         check("registry:5000/<username>/data-consumer:latest", Some("/bin/millstream data-consumer --mode rest"));
-        check(
-            "registry:5000/<username>/data-transformer:latest",
-            Some("/bin/millstream data-transformer --mode event"),
-        );
         check("data-producer@sha256:00", Some("/bin/millstream data-producer --mode rest"));
         check("millstream:0.1.0", Some("/bin/millstream"));
         check("docker.io/library/nginx", None);
+        check("quay.io/team/quarkus-techlab-data-transformer", None);
         check("data-producer:unknown", None);
     }
 

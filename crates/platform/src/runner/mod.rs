@@ -11,6 +11,7 @@ mod exec;
 mod image;
 mod pod;
 mod probe;
+mod probing;
 mod process;
 mod status;
 mod warden;

@@ -18,6 +18,7 @@ use crate::logs::Logs;
 use crate::object::{self, list, text};
 use crate::resources::{DeleteOptions, Part, Resources, Target};
 use crate::store::{Key, WatchNext};
+use crate::unserved;
 
 /// Says whose process stands for a pod: `up` (this one) or `pod/NAME` (that of another pod of the namespace).
 pub const RUNS_IN_ANNOTATION: &str = "millstream.io/runs-in";
@@ -47,6 +48,11 @@ impl Stop {
             // The runner is gone: end at once.
             _ => Duration::ZERO,
         }
+    }
+
+    /// Whether the pod goes for good.
+    pub(super) fn removes(&self) -> bool {
+        matches!(*self.0.borrow(), Order::Stop { remove: true, .. })
     }
 }
 
@@ -114,9 +120,10 @@ impl PodContext {
         Target { kind: &POD, version: "v1", namespace: self.namespace.clone(), name: self.name.clone() }
     }
 
-    /// Resolves when a ConfigMap or Secret of the namespace changes: what a container waits for may be there.
-    pub(super) async fn settings_changed(&self) {
-        let mut watch = self.resources.store.watch(self.resources.store.version());
+    /// Resolves when a ConfigMap or Secret of the namespace has changed since the version `seen`: what a container waits for
+    /// may be there.
+    pub(super) async fn settings_changed(&self, seen: u64) {
+        let mut watch = self.resources.store.watch(seen);
         loop {
             let WatchNext::Changes(changes) = watch.next().await else { return };
             let is_setting = |kind: &str| kind == "ConfigMap" || kind == "Secret";
@@ -134,7 +141,10 @@ impl PodContext {
         let work = async {
             match object::annotation(&self.pod, RUNS_IN_ANNOTATION).map(str::to_owned) {
                 Some(place) => self.stand_for(&place, stop).await,
-                None => self.run_containers(&stop).await,
+                None => {
+                    self.warn_of_unserved().await;
+                    self.run_containers(&stop).await;
+                }
             }
         };
         let mut work = std::pin::pin!(work);
@@ -153,6 +163,22 @@ impl PodContext {
         if !is_paused() {
             self.write_status(true).await;
             self.end(Stop(orders)).await;
+        }
+    }
+
+    /// An event for each field of the pod that has no effect.
+    async fn warn_of_unserved(&self) {
+        let spec = self.pod.get("spec").cloned().unwrap_or_default();
+        for message in unserved::of_pod(&spec, "spec") {
+            let field_path = message.split(": ").next().unwrap_or_default().to_owned();
+            let event = EventText {
+                severity: Severity::Warning,
+                reason: "NotServed",
+                message,
+                component: "kubelet",
+                field_path,
+            };
+            record(&self.resources, &self.pod, event).await;
         }
     }
 
@@ -264,8 +290,7 @@ impl PodContext {
     /// Waits for the order to stop, which may have caused the end, and takes the object out if so ordered.
     async fn end(&self, mut stop: Stop) {
         stop.requested().await;
-        let is_removed = matches!(*stop.0.borrow(), Order::Stop { remove: true, .. });
-        if !is_removed {
+        if !stop.removes() {
             return;
         }
         let (resources, target, uid) = (self.resources.clone(), self.target(), self.uid.clone());

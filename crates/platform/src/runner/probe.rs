@@ -16,9 +16,15 @@ use crate::object::{integer, list, text};
 /// How a probe checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Check {
-    Http { address: SocketAddr, path: String, headers: Vec<(String, String)> },
+    Http {
+        address: SocketAddr,
+        path: String,
+        headers: Vec<(String, String)>,
+    },
     Tcp(SocketAddr),
     Exec(Vec<String>),
+    /// What it should ask is not there: it fails, with this reason.
+    Impossible(String),
 }
 
 /// A probe of a container, ready to run.
@@ -30,11 +36,13 @@ pub(super) struct Probe {
     pub(super) timeout: Duration,
     success_threshold: u32,
     failure_threshold: u32,
+    /// How long a container that failed it may take to end, where that is not as long as the pod says.
+    pub(super) grace: Option<Duration>,
 }
 
 impl Probe {
-    /// Reads the probe called `name` of `container`, whose pod has the address `pod_ip`. `None` when there is none, or when
-    /// its port is the name of a port that the container does not have.
+    /// Reads the probe called `name` of `container`, whose pod has the address `pod_ip`. `None` when there is none, or one
+    /// that is not served, of which its owner was warned.
     pub(super) fn read(container: &Value, name: &str, pod_ip: IpAddr) -> Option<Self> {
         let definition = container.get(name).filter(|probe| probe.is_object())?;
         let seconds = |field: &str, default: u64| {
@@ -51,18 +59,29 @@ impl Probe {
             timeout: seconds("/timeoutSeconds", 1).max(Duration::from_secs(1)),
             success_threshold: count("/successThreshold", 1),
             failure_threshold: count("/failureThreshold", 3),
+            grace: integer(definition, "/terminationGracePeriodSeconds")
+                .and_then(|found| u64::try_from(found).ok())
+                .map(Duration::from_secs),
         })
     }
 }
 
 fn check(container: &Value, definition: &Value, pod_ip: IpAddr) -> Option<Check> {
     let address = |action: &Value| {
-        let port = port(container, action.get("port")?)?;
-        let host = text(action, "/host").parse().unwrap_or(pod_ip);
-        Some(SocketAddr::new(host, port))
+        let wanted = action.get("port").cloned().unwrap_or_default();
+        let port = port(container, &wanted).ok_or_else(|| {
+            let shown = wanted.as_str().map_or_else(|| wanted.to_string(), str::to_owned);
+            format!("couldn't find port {shown} in the ports of container {}", text(container, "/name"))
+        })?;
+        let host = text(action, "/host");
+        let host = if host.is_empty() { pod_ip } else { numeric(host)? };
+        Ok(SocketAddr::new(host, port))
     };
     if let Some(action) = definition.get("httpGet") {
-        let address = address(action)?;
+        let address = match address(action) {
+            Ok(address) => address,
+            Err(why) => return Some(Check::Impossible(why)),
+        };
         if text(action, "/scheme") == "HTTPS" {
             // The certificate would not be looked at anyway: that something listens is what can be said.
             return Some(Check::Tcp(address));
@@ -72,11 +91,19 @@ fn check(container: &Value, definition: &Value, pod_ip: IpAddr) -> Option<Check>
         return Some(Check::Http { address, path: text(action, "/path").to_owned(), headers });
     }
     if let Some(action) = definition.get("tcpSocket") {
-        return address(action).map(Check::Tcp);
+        return Some(address(action).map_or_else(Check::Impossible, Check::Tcp));
     }
     let command = list(definition, "/exec/command").iter().filter_map(Value::as_str).map(str::to_owned);
     let command: Vec<String> = command.collect();
     (!command.is_empty()).then_some(Check::Exec(command))
+}
+
+/// The address that a probe's `host` names; `localhost` is the one name that is the same for everybody.
+fn numeric(host: &str) -> Result<IpAddr, String> {
+    match host {
+        "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
+        _ => host.parse().map_err(|_| format!("host {host} is no address: expected one such as 127.0.0.1")),
+    }
 }
 
 /// The number of a port given by number or by the name of one of the container's ports.
@@ -105,6 +132,7 @@ pub(super) async fn over_network(check: &Check) -> Result<(), String> {
             let code = get(*address, &path, headers).await.map_err(|why| format!("Get \"{url}\": {why}"))?;
             if (200..400).contains(&code) { Ok(()) } else { Err(format!("HTTP probe failed with statuscode: {code}")) }
         }
+        Check::Impossible(why) => Err(why.clone()),
         Check::Exec(_) => Err("commands are not run over the network".to_owned()),
     }
 }
@@ -162,60 +190,4 @@ impl Streak {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn read(probe: Value) -> Option<Probe> {
-        let container = json!({ "ports": [{ "name": "http", "containerPort": 8080 }], "livenessProbe": probe });
-        Probe::read(&container, "livenessProbe", "127.1.2.3".parse().unwrap())
-    }
-
-    #[test]
-    fn a_named_port_is_looked_up_in_the_container() {
-        let probe = read(json!({ "httpGet": { "path": "/h", "port": "http" }, "periodSeconds": 20 })).unwrap();
-        let address = "127.1.2.3:8080".parse().unwrap();
-        assert_eq!(probe.check, Check::Http { address, path: "/h".to_owned(), headers: Vec::new() });
-        assert_eq!(probe.period, Duration::from_secs(20));
-        assert_eq!(read(json!({ "tcpSocket": { "port": "nope" } })), None);
-    }
-
-    #[test]
-    fn thresholds_count_consecutive_results() {
-        let probe = read(json!({ "tcpSocket": { "port": 1 }, "failureThreshold": 2, "successThreshold": 2 })).unwrap();
-        let mut streak = Streak::default();
-        let results = [false, true, false, false, false, true, true].map(|result| streak.count(result, &probe));
-        assert_eq!(results, [None, None, None, Some(false), Some(false), None, Some(true)]);
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_comes_with_the_end_of_the_connection_counts() {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        for (status, expected) in
-            [("200 OK", Ok(())), ("503 No", Err("HTTP probe failed with statuscode: 503".to_owned()))]
-        {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap();
-            let server = tokio::spawn(async move {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let _ = stream.read(&mut [0; 1024]).await.unwrap();
-                let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
-                stream.write_all(answer.as_bytes()).await.unwrap();
-            });
-            let check = Check::Http { address, path: "/health".to_owned(), headers: Vec::new() };
-            assert_eq!(over_network(&check).await, expected);
-            server.await.unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn a_port_where_nobody_listens_fails_with_the_reason() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        assert_eq!(over_network(&Check::Tcp(address)).await, Ok(()));
-        drop(listener);
-        let failed = over_network(&Check::Http { address, path: "/".to_owned(), headers: Vec::new() }).await;
-        assert_eq!(failed, Err(format!("Get \"http://{address}/\": dial tcp {address}: connect: connection refused")));
-    }
-}
+mod tests;

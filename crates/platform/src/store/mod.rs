@@ -3,6 +3,7 @@
 //!
 //! Owner of the state: `Store`. Lock order: `writer`, then `state`; readers take `state` only, never while a commit syncs.
 
+mod file;
 mod transaction;
 mod watch;
 
@@ -159,9 +160,7 @@ impl Store {
     /// Opens or creates the file at `path`. Blocks on the disk.
     pub(crate) fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
         let unreadable = |reason: String| OpenError::Unreadable { path: path.to_owned(), reason };
-        let mut builder = redb::Builder::new();
-        builder.set_cache_size(1 << 20);
-        let database = builder.create(path).map_err(|error| match error {
+        let database = file::open(path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => OpenError::Locked(path.to_owned()),
             other => unreadable(other.to_string()),
         })?;

@@ -36,6 +36,18 @@ fn a_second_open_of_the_same_file_says_that_it_is_in_use() {
 }
 
 #[test]
+fn a_file_whose_making_was_cut_short_is_made_again_and_no_other_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("platform.redb");
+    std::fs::write(&path, vec![0; 1 << 20]).unwrap();
+    drop(open(&folder));
+    assert!(std::fs::read(&path).unwrap().starts_with(b"redb"));
+    std::fs::write(&path, b"somebody's letter").unwrap();
+    assert!(matches!(Store::open(&path, Clock::system()), Err(OpenError::Unreadable { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), b"somebody's letter");
+}
+
+#[test]
 fn a_file_of_a_newer_layout_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("platform.redb");

@@ -105,9 +105,11 @@ fn template_cells(object: &Value) -> [Value; 3] {
 
 fn pod(pod: &Value, name: Value, born: Value, now: Timestamp) -> Vec<Value> {
     let statuses = list(pod, "/status/containerStatuses");
+    let init = list(pod, "/status/initContainerStatuses");
+    let counted = if init_word(pod).is_some() { init } else { statuses };
     let ready = statuses.iter().filter(|status| status["ready"] == true).count();
-    let restarts: i64 = statuses.iter().filter_map(|status| integer(status, "/restartCount")).sum();
-    let last = statuses.iter().map(|status| text(status, "/lastState/terminated/finishedAt")).max().unwrap_or_default();
+    let restarts: i64 = counted.iter().filter_map(|status| integer(status, "/restartCount")).sum();
+    let last = counted.iter().map(|status| text(status, "/lastState/terminated/finishedAt")).max().unwrap_or_default();
     let restarts = if restarts > 0 && !last.is_empty() {
         format!("{restarts} ({} ago)", human(age(last, now)))
     } else {
@@ -127,6 +129,12 @@ fn pod_status(pod: &Value) -> String {
     if !text(pod, "/status/reason").is_empty() {
         status = text(pod, "/status/reason");
     }
+    if object::is_deleting(pod) {
+        return "Terminating".to_owned();
+    }
+    if let Some(word) = init_word(pod) {
+        return word;
+    }
     let mut word = status.to_owned();
     let mut has_running = false;
     for container in list(pod, "/status/containerStatuses").iter().rev() {
@@ -135,11 +143,7 @@ fn pod_status(pod: &Value) -> String {
         if !waiting.is_empty() {
             waiting.clone_into(&mut word);
         } else if let Some(terminated) = terminated {
-            word = match (text(terminated, "/reason"), integer(terminated, "/signal")) {
-                ("", Some(signal)) if signal != 0 => format!("Signal:{signal}"),
-                ("", _) => format!("ExitCode:{}", integer(terminated, "/exitCode").unwrap_or(0)),
-                (reason, _) => reason.to_owned(),
-            };
+            word = end_word(terminated);
         } else if container["ready"] == true && container.pointer("/state/running").is_some() {
             has_running = true;
         }
@@ -150,7 +154,29 @@ fn pod_status(pod: &Value) -> String {
             .any(|condition| text(condition, "/type") == "Ready" && text(condition, "/status") == "True");
         word = if is_ready { "Running" } else { "NotReady" }.to_owned();
     }
-    if object::is_deleting(pod) { "Terminating".to_owned() } else { word }
+    word
+}
+
+/// The word while init containers are not through: the first that is not says why.
+fn init_word(pod: &Value) -> Option<String> {
+    let statuses = list(pod, "/status/initContainerStatuses");
+    let has_succeeded = |status: &Value| integer(status, "/state/terminated/exitCode") == Some(0);
+    let at = statuses.iter().position(|status| !has_succeeded(status))?;
+    let waiting = text(&statuses[at], "/state/waiting/reason");
+    Some(match statuses[at].pointer("/state/terminated") {
+        Some(terminated) => format!("Init:{}", end_word(terminated)),
+        None if !["", "PodInitializing"].contains(&waiting) => format!("Init:{waiting}"),
+        None => format!("Init:{at}/{}", list(pod, "/spec/initContainers").len()),
+    })
+}
+
+/// How a container ended.
+fn end_word(terminated: &Value) -> String {
+    match (text(terminated, "/reason"), integer(terminated, "/signal")) {
+        ("", Some(signal)) if signal != 0 => format!("Signal:{signal}"),
+        ("", _) => format!("ExitCode:{}", integer(terminated, "/exitCode").unwrap_or(0)),
+        (reason, _) => reason.to_owned(),
+    }
 }
 
 fn service(service: &Value, name: Value, born: Value) -> Vec<Value> {

@@ -60,6 +60,24 @@ fn pods_show_the_most_telling_word() {
 }
 
 #[test]
+fn a_pod_whose_init_containers_are_not_through_says_how_far_it_is() {
+    let word = |first: Value, second: Value| {
+        let pod = json!({ "metadata": metadata("p"), "spec": { "containers": [{}], "initContainers": [{}, {}] },
+            "status": { "phase": "Pending", "initContainerStatuses": [{ "state": first }, { "state": second, "restartCount": 2 }],
+                "containerStatuses": [{ "state": { "waiting": { "reason": "PodInitializing" } } }] } });
+        let cells = Printer::new(&POD, "v1").cells(&pod, now());
+        (cells[2].as_str().unwrap().to_owned(), cells[3].as_str().unwrap().to_owned())
+    };
+    let done = || json!({ "terminated": { "exitCode": 0, "reason": "Completed" } });
+    let waits = |reason: &str| json!({ "waiting": { "reason": reason } });
+    assert_eq!(word(json!({ "running": {} }), waits("PodInitializing")).0, "Init:0/2");
+    assert_eq!(word(done(), json!({ "running": {} })), ("Init:1/2".to_owned(), "2".to_owned()));
+    assert_eq!(word(done(), waits("CrashLoopBackOff")).0, "Init:CrashLoopBackOff");
+    assert_eq!(word(done(), json!({ "terminated": { "exitCode": 3, "reason": "Error" } })).0, "Init:Error");
+    assert_eq!(word(done(), done()).0, "PodInitializing");
+}
+
+#[test]
 fn workloads_and_their_network_have_kubectls_columns() {
     let template = json!({ "spec": { "containers": [{ "name": "web", "image": "web:1" }] } });
     let deployment = json!({

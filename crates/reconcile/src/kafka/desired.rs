@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::properties::{BROKER_HOST, served_listeners, server_properties};
 use crate::names::short_hash;
+use crate::object::from_json;
 use crate::strimzi::{CLUSTER_LABEL, Kafka};
 
 /// A pod with this annotation is shown, not run: `up` stands for this process, `pod/NAME` for another pod's.
@@ -226,11 +227,6 @@ fn labels(kafka: &Kafka, component: &str) -> Value {
 
 fn owner(kafka: &Kafka) -> Value {
     json!(kafka.controller_owner_ref(&()).into_iter().collect::<Vec<_>>())
-}
-
-/// Objects are written as the JSON that Kubernetes documents: shorter than the typed builders, and checked by every test.
-pub(crate) fn from_json<T: serde::de::DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).expect("the literal above has the shape of its Kubernetes type")
 }
 
 /// Writes the generated configuration; true when it changed.

@@ -21,7 +21,6 @@ use crate::strimzi::{CLUSTER_LABEL, Kafka, PAUSE_ANNOTATION, Storage};
 use crate::workload::pods::is_ready;
 use crate::{Context, Error, object};
 
-pub(crate) use desired::from_json;
 pub use desired::{BrokerProcess, RUNS_IN_ANNOTATION};
 pub use unserved::KAFKA_VERSION;
 

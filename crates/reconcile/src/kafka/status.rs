@@ -98,7 +98,7 @@ fn container_status(pod: &Pod) -> Option<&ContainerStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::from_json;
+    use crate::object::from_json;
 
     fn kafka(name: &str, port: u16, created: &str) -> Kafka {
         from_json(json!({"apiVersion": "kafka.strimzi.io/v1beta2", "kind": "Kafka",

@@ -59,6 +59,10 @@ fn cluster(spec: &KafkaClusterSpec, found: &mut Vec<Condition>) {
     if let Some(storage) = &spec.storage {
         self::storage(storage, found);
     }
+    let limits = spec.resources.as_ref().and_then(|resources| resources["limits"].as_object());
+    for name in limits.into_iter().flatten().map(|(name, _)| name) {
+        found.push(no_effect(&format!("spec.kafka.resources.limits.{name}"), "limits are not enforced"));
+    }
     for field in spec.rest.keys() {
         let field_path = format!("spec.kafka.{field}");
         found.push(match field.as_str() {
@@ -166,6 +170,7 @@ mod tests {
         let spec = json!({"kafka": {"version": "3.3.1", "replicas": 1,
             "listeners": [{"name": "tls", "port": 9093, "type": "internal", "tls": true}],
             "config": {"inter.broker.protocol.version": "3.3"}, "jvmOptions": {}, "template": {},
+            "resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}},
             "storage": {"type": "jbod", "volumes": [{"type": "persistent-claim", "size": "10Gi", "id": 0}]}},
             "zookeeper": {"replicas": 1}, "cruiseControl": {}, "entityOperator": {"topicOperator": {}, "userOperator": {}}});
         let found = messages(spec);
@@ -177,6 +182,7 @@ mod tests {
                 "spec.kafka.listeners[0]",
                 "spec.kafka.config.inter.broker.protocol.version",
                 "spec.kafka.storage.size",
+                "spec.kafka.resources.limits.memory",
                 "spec.kafka.jvmOptions",
                 "spec.kafka.template",
                 "spec.zookeeper",

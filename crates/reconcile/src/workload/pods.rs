@@ -1,14 +1,16 @@
 //! How a ReplicaSet becomes pods, and a Service's selector becomes Endpoints. Pure.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::kafka::from_json;
+use crate::object::from_json;
 
 /// What brings a ReplicaSet to its number of pods.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,8 +25,12 @@ pub(crate) enum PodStep {
 
 /// Whether the pod runs or will run.
 pub(crate) fn is_active(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none() && !has_ended(pod)
+}
+
+fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
+    matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 /// Whether the pod's condition Ready is true.
@@ -65,17 +71,32 @@ pub(crate) fn new_pod(set: &ReplicaSet) -> Pod {
     }))
 }
 
-/// The ReplicaSet's status.
-pub(crate) fn set_status(set: &ReplicaSet, pods: &[Pod]) -> Value {
+/// How long until the pod counts as available: zero when it does, nothing when it is not even ready.
+fn available_in(pod: &Pod, min_ready: SignedDuration, now: Timestamp) -> Option<SignedDuration> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready" && condition.status == "True")?;
+    let since = ready.last_transition_time.as_ref().map_or(now, |time| time.0);
+    Some((min_ready - now.duration_since(since)).max(SignedDuration::ZERO))
+}
+
+/// The ReplicaSet's status at `now`, and when a ready pod will have been ready for long enough to be available.
+pub(crate) fn set_status(set: &ReplicaSet, pods: &[Pod], now: Timestamp) -> (Value, Option<Duration>) {
+    let seconds = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
+    let min_ready = SignedDuration::from_secs(i64::from(seconds));
     let active: Vec<&Pod> = pods.iter().filter(|pod| is_active(pod)).collect();
-    let ready = active.iter().filter(|pod| is_ready(pod)).count();
-    json!({
+    let waits: Vec<SignedDuration> = active.iter().filter_map(|pod| available_in(pod, min_ready, now)).collect();
+    let available = waits.iter().filter(|wait| wait.is_zero()).count();
+    let look_again = waits.iter().filter(|wait| !wait.is_zero()).min().copied().map(SignedDuration::unsigned_abs);
+    let terminating = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some() && !has_ended(pod)).count();
+    let status = json!({
         "replicas": active.len(),
         "fullyLabeledReplicas": active.len(),
-        "readyReplicas": ready,
-        "availableReplicas": ready,
+        "readyReplicas": waits.len(),
+        "availableReplicas": available,
+        "terminatingReplicas": terminating,
         "observedGeneration": set.metadata.generation.unwrap_or(0),
-    })
+    });
+    (status, look_again)
 }
 
 /// Whether labels satisfy a Service's selector; a Service without one selects nothing.
@@ -204,9 +225,27 @@ mod tests {
     }
 
     #[test]
-    fn the_status_counts_ready_pods() {
-        let pods = [pod("a", true, "2026-01-01T00:00:00Z"), pod("b", false, "2026-01-01T00:00:00Z")];
-        let status = set_status(&set(2), &pods);
+    fn the_status_counts_ready_pods_and_those_that_are_ending() {
+        let mut ending = pod("c", true, "2026-01-01T00:00:00Z");
+        ending.metadata.deletion_timestamp = ending.metadata.creation_timestamp.clone();
+        let pods = [pod("a", true, "2026-01-01T00:00:00Z"), pod("b", false, "2026-01-01T00:00:00Z"), ending];
+        let (status, _) = set_status(&set(2), &pods, Timestamp::UNIX_EPOCH);
         assert_eq!((&status["replicas"], &status["readyReplicas"]), (&json!(2), &json!(1)));
+        assert_eq!(status["terminatingReplicas"], 1);
+    }
+
+    #[test]
+    fn a_pod_is_available_when_it_was_ready_for_min_ready_seconds() {
+        let mut slow = set(1);
+        slow.spec.as_mut().unwrap().min_ready_seconds = Some(30);
+        let mut ready = pod("a", true, "2026-01-01T00:00:00Z");
+        let since = ready.metadata.creation_timestamp.clone();
+        ready.status.as_mut().unwrap().conditions.as_mut().unwrap()[0].last_transition_time = since;
+        let at = |time: &str| set_status(&slow, std::slice::from_ref(&ready), time.parse().unwrap());
+        let (early, look_again) = at("2026-01-01T00:00:20Z");
+        assert_eq!((&early["readyReplicas"], &early["availableReplicas"]), (&json!(1), &json!(0)));
+        assert_eq!(look_again, Some(Duration::from_secs(10)));
+        let (late, look_again) = at("2026-01-01T00:00:30Z");
+        assert_eq!((&late["availableReplicas"], look_again), (&json!(1), None));
     }
 }

@@ -1,12 +1,13 @@
-//! How a Deployment becomes ReplicaSets: names, revisions, the steps of a rollout, the status. Pure.
+//! How a Deployment becomes ReplicaSets: names, revisions, the steps of a rollout. Pure.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::{Resource as _, ResourceExt as _};
-use serde_json::{Value, json};
+use kube::ResourceExt as _;
+use serde_json::json;
 
-use crate::kafka::from_json;
 use crate::names::short_hash;
+use crate::object::from_json;
 
 /// Tells the pods of one template from those of another.
 pub(crate) const POD_TEMPLATE_HASH: &str = "pod-template-hash";
@@ -39,8 +40,13 @@ fn template_hash(deployment: &Deployment) -> String {
     short_hash(&json!(template).to_string(), 10)
 }
 
-/// The ReplicaSet of the current template.
-pub(crate) fn replica_set(deployment: &Deployment, replicas: i32, revision: u64) -> ReplicaSet {
+/// The ReplicaSet of the current template, which belongs to `owner`.
+pub(crate) fn replica_set(
+    deployment: &Deployment,
+    owner: Option<&OwnerReference>,
+    replicas: i32,
+    revision: u64,
+) -> ReplicaSet {
     let spec = deployment.spec.clone().unwrap_or_default();
     let hash = template_hash(deployment);
     let mut template = json!(spec.template);
@@ -55,9 +61,9 @@ pub(crate) fn replica_set(deployment: &Deployment, replicas: i32, revision: u64)
             "namespace": deployment.namespace(),
             "labels": labels,
             "annotations": {REVISION: revision.to_string()},
-            "ownerReferences": deployment.controller_owner_ref(&()).into_iter().collect::<Vec<_>>(),
+            "ownerReferences": owner.into_iter().collect::<Vec<_>>(),
         },
-        "spec": {"replicas": replicas, "selector": selector, "template": template},
+        "spec": {"replicas": replicas, "minReadySeconds": spec.min_ready_seconds, "selector": selector, "template": template},
     }))
 }
 
@@ -66,30 +72,70 @@ pub(crate) fn revision(set: &ReplicaSet) -> u64 {
     set.annotations().get(REVISION).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-fn replicas(set: &ReplicaSet) -> i32 {
+/// Replicas that a ReplicaSet is asked for.
+pub(super) fn replicas(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0)
 }
 
-/// Pods that a ReplicaSet has: all, ready, available.
-fn counts(set: &ReplicaSet) -> (i32, i32, i32) {
-    let Some(status) = &set.status else { return (0, 0, 0) };
-    (status.replicas, status.ready_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0))
+/// Pods that a ReplicaSet has, as its status says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) all: i32,
+    pub(super) ready: i32,
+    /// Ready for `minReadySeconds`.
+    pub(super) available: i32,
+    /// Told to end; not among the others.
+    pub(super) terminating: i32,
+}
+
+pub(super) fn counts(set: &ReplicaSet) -> Counts {
+    let Some(status) = &set.status else { return Counts::default() };
+    Counts {
+        all: status.replicas,
+        ready: status.ready_replicas.unwrap_or(0),
+        available: status.available_replicas.unwrap_or(0),
+        terminating: status.terminating_replicas.unwrap_or(0),
+    }
+}
+
+/// Whether the status counts what the specification as it is now asks for.
+fn is_observed(set: &ReplicaSet) -> bool {
+    let observed = set.status.as_ref().and_then(|status| status.observed_generation);
+    set.metadata.generation.is_none_or(|generation| observed.is_some_and(|observed| observed >= generation))
+}
+
+/// Whether old pods are all gone before new ones come.
+pub(super) fn is_recreate(deployment: &Deployment) -> bool {
+    let strategy = deployment.spec.as_ref().and_then(|spec| spec.strategy.as_ref());
+    strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("Recreate")
 }
 
 /// What to do next for a Deployment with these ReplicaSets. Nothing when it is as it should be or has to wait.
 pub(crate) fn steps(deployment: &Deployment, sets: &[ReplicaSet]) -> Vec<Step> {
     let Some(spec) = &deployment.spec else { return Vec::new() };
-    if spec.paused == Some(true) {
-        return Vec::new();
-    }
     let name = current_name(deployment);
     let current = sets.iter().find(|set| set.name_any() == name);
-    let old: Vec<&ReplicaSet> = sets.iter().filter(|set| set.name_any() != name).collect();
-    let recreate = spec.strategy.as_ref().and_then(|s| s.type_.as_deref()) == Some("Recreate");
-    let mut steps =
-        if recreate { recreate_steps(deployment, current, &old) } else { rolling_steps(deployment, current, &old) };
+    let mut old: Vec<&ReplicaSet> = sets.iter().filter(|set| set.name_any() != name).collect();
+    old.sort_by_key(|set| revision(set));
+    if spec.paused == Some(true) {
+        return paused_steps(deployment, current, &old);
+    }
+    let mut steps = if is_recreate(deployment) {
+        recreate_steps(deployment, current, &old)
+    } else {
+        rolling_steps(deployment, current, &old)
+    };
     steps.extend(forgotten(spec, &old));
     steps
+}
+
+/// A paused Deployment takes no new template, but is scaled: the one ReplicaSet with pods, or the newest.
+fn paused_steps(deployment: &Deployment, current: Option<&ReplicaSet>, old: &[&ReplicaSet]) -> Vec<Step> {
+    let mut all = old.iter().copied().chain(current);
+    let scaled = all.clone().rfind(|set| replicas(set) > 0).or_else(|| all.next_back());
+    let target = wanted(deployment);
+    let differs = scaled.filter(|set| replicas(set) != target);
+    differs.map(|set| Step::Scale(set.name_any(), target)).into_iter().collect()
 }
 
 /// Old pods go first and wholly: two versions never run side by side.
@@ -99,7 +145,8 @@ fn recreate_steps(deployment: &Deployment, current: Option<&ReplicaSet>, old: &[
     if !down.is_empty() {
         return down;
     }
-    if old.iter().any(|set| counts(set).0 > 0) {
+    let still_run = |set: &&ReplicaSet| !is_observed(set) || counts(set).all > 0 || counts(set).terminating > 0;
+    if old.iter().any(still_run) {
         return Vec::new();
     }
     scale_current(deployment, current, wanted(deployment))
@@ -115,17 +162,27 @@ fn rolling_steps(deployment: &Deployment, current: Option<&ReplicaSet>, old: &[&
     let target = if current_replicas > wanted { wanted } else { (current_replicas + room).min(wanted) };
     let mut steps = scale_current(deployment, current, target);
 
-    let available: i32 = old.iter().copied().chain(current).map(|set| counts(set).2).sum();
-    let mut spare = (available - (wanted - unavailable)).max(0);
-    for set in old.iter().filter(|set| replicas(set) > 0) {
-        // Pods that never became available are no loss; others only as far as the rest can carry.
-        let broken = (replicas(set) - counts(set).2).max(0);
-        let healthy = (replicas(set) - broken).min(spare);
-        spare -= healthy;
-        if broken + healthy > 0 {
-            steps.push(Step::Scale(set.name_any(), replicas(set) - broken - healthy));
-        }
+    // New pods that may still fail are not counted on.
+    let current_available = current.map_or(0, |set| counts(set).available).min(target);
+    let needed = wanted - unavailable;
+    let mut may_go = (old_replicas + current_available - needed).max(0);
+    let old_available: i32 = old.iter().map(|set| counts(set).available).sum();
+    let mut available_may_go = (old_available + current_available - needed).max(0);
+    // First the pods that never became available, over all old templates: they are no loss.
+    let mut left: Vec<i32> = old.iter().map(|set| replicas(set)).collect();
+    for (set, left) in old.iter().zip(&mut left) {
+        let broken = (replicas(set) - counts(set).available).clamp(0, may_go);
+        *left -= broken;
+        may_go -= broken;
     }
+    for left in &mut left {
+        let healthy = (*left).min(available_may_go).min(may_go);
+        *left -= healthy;
+        available_may_go -= healthy;
+        may_go -= healthy;
+    }
+    let shrunk = old.iter().zip(left).filter(|(set, left)| replicas(set) != *left);
+    steps.extend(shrunk.map(|(set, left)| Step::Scale(set.name_any(), left)));
     steps
 }
 
@@ -137,14 +194,17 @@ fn scale_current(deployment: &Deployment, current: Option<&ReplicaSet>, target: 
     }
 }
 
+/// More than a thousand pods for one are a typing error, and must not overflow.
+const PERCENT_MAX: i64 = 100_000;
+
 /// `maxSurge` (rounded up) and `maxUnavailable` (rounded down), 25 % each by default, never both zero.
-fn limits(deployment: &Deployment) -> (i32, i32) {
+pub(super) fn limits(deployment: &Deployment) -> (i32, i32) {
     let rolling = deployment.spec.as_ref().and_then(|s| s.strategy.as_ref()).and_then(|s| s.rolling_update.as_ref());
     let quarter = IntOrString::String("25%".into());
     let surge = rolling.and_then(|r| r.max_surge.clone()).unwrap_or_else(|| quarter.clone());
     let unavailable = rolling.and_then(|r| r.max_unavailable.clone()).unwrap_or(quarter);
     let wanted = wanted(deployment);
-    match (portion(&surge, wanted, true), portion(&unavailable, wanted, false)) {
+    match (portion(&surge, wanted, true), portion(&unavailable, wanted, false).min(wanted)) {
         (0, 0) => (0, 1),
         limits => limits,
     }
@@ -154,159 +214,25 @@ fn portion(value: &IntOrString, of: i32, up: bool) -> i32 {
     match value {
         IntOrString::Int(count) => (*count).max(0),
         IntOrString::String(text) => {
-            let percent = text.trim_end_matches('%').parse::<i64>().unwrap_or(25).clamp(0, 100);
+            let percent = text.trim_end_matches('%').parse::<i64>().unwrap_or(25).clamp(0, PERCENT_MAX);
             let hundredths = percent * i64::from(of) + if up { 99 } else { 0 };
             i32::try_from(hundredths / 100).unwrap_or(i32::MAX)
         }
     }
 }
 
+/// Whether a ReplicaSet waits another time than its Deployment says before it counts a pod as available.
+pub(super) fn is_slower_or_faster(deployment: &Deployment, set: &ReplicaSet) -> bool {
+    let asked = deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
+    set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0) != asked
+}
+
 fn forgotten(spec: &DeploymentSpec, old: &[&ReplicaSet]) -> Vec<Step> {
     let kept = usize::try_from(spec.revision_history_limit.unwrap_or(10)).unwrap_or(0);
-    let mut idle: Vec<_> = old.iter().filter(|set| replicas(set) == 0 && counts(set).0 == 0).collect();
+    let mut idle: Vec<_> = old.iter().filter(|set| replicas(set) == 0 && counts(set).all == 0).collect();
     idle.sort_by_key(|set| std::cmp::Reverse(revision(set)));
     idle.into_iter().skip(kept).map(|set| Step::Forget(set.name_any())).collect()
 }
 
-/// The Deployment's status but for the times of its conditions.
-pub(crate) fn status(deployment: &Deployment, sets: &[ReplicaSet]) -> Value {
-    let name = current_name(deployment);
-    let sum = |pick: fn(&(i32, i32, i32)) -> i32| sets.iter().map(|set| pick(&counts(set))).sum::<i32>();
-    let (all, ready, available) = (sum(|c| c.0), sum(|c| c.1), sum(|c| c.2));
-    let current = sets.iter().find(|set| set.name_any() == name);
-    let updated = current.map_or(0, |set| counts(set).0);
-    let wanted = wanted(deployment);
-    let (_, unavailable) = limits(deployment);
-    let recreate =
-        deployment.spec.as_ref().and_then(|s| s.strategy.as_ref()).and_then(|s| s.type_.as_deref()) == Some("Recreate");
-    let needed = if recreate { wanted } else { (wanted - unavailable).max(0) };
-    let done = updated == wanted && all == wanted && available == wanted;
-    let mut status = json!({
-        "observedGeneration": deployment.metadata.generation.unwrap_or(0),
-        "conditions": [available_condition(available >= needed), progressing_condition(done, &name)],
-    });
-    // Kubernetes leaves counts of zero out.
-    let missing = (wanted - available).max(0);
-    for (field, count) in [
-        ("replicas", all),
-        ("updatedReplicas", updated),
-        ("readyReplicas", ready),
-        ("availableReplicas", available),
-        ("unavailableReplicas", missing),
-    ] {
-        if count > 0 {
-            status[field] = json!(count);
-        }
-    }
-    status
-}
-
-fn available_condition(available: bool) -> Value {
-    if available {
-        json!({"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable",
-            "message": "Deployment has minimum availability."})
-    } else {
-        json!({"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable",
-            "message": "Deployment does not have minimum availability."})
-    }
-}
-
-fn progressing_condition(done: bool, set: &str) -> Value {
-    if done {
-        json!({"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable",
-            "message": format!("ReplicaSet \"{set}\" has successfully progressed.")})
-    } else {
-        json!({"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated",
-            "message": format!("ReplicaSet \"{set}\" is progressing.")})
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn deployment(replicas: i32, strategy: &str, image: &str) -> Deployment {
-        from_json(json!({"metadata": {"name": "d", "namespace": "default", "uid": "u", "generation": 3},
-            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "d"}}, "strategy": {"type": strategy},
-                "template": {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": [{"name": "c", "image": image}]}}}}))
-    }
-
-    fn set(name: &str, replicas: i32, all: i32, available: i32) -> ReplicaSet {
-        from_json(json!({"metadata": {"name": name, "annotations": {REVISION: "1"}},
-            "spec": {"replicas": replicas, "selector": {}},
-            "status": {"replicas": all, "readyReplicas": available, "availableReplicas": available}}))
-    }
-
-    #[test]
-    fn the_first_template_gets_its_replica_set_at_once() {
-        assert_eq!(steps(&deployment(2, "RollingUpdate", "a"), &[]), [Step::Create(2)]);
-        assert_eq!(steps(&deployment(1, "Recreate", "a"), &[]), [Step::Create(1)]);
-    }
-
-    #[test]
-    fn a_replica_set_selects_only_the_pods_of_its_template() {
-        let made = replica_set(&deployment(1, "Recreate", "a"), 1, 1);
-        let hash = made.labels()[POD_TEMPLATE_HASH].clone();
-        assert_eq!(made.name_any(), format!("d-{hash}"));
-        let spec = made.spec.unwrap();
-        assert_eq!(spec.selector.match_labels.unwrap()[POD_TEMPLATE_HASH], hash);
-        assert_eq!(spec.template.unwrap().metadata.unwrap().labels.unwrap()[POD_TEMPLATE_HASH], hash);
-        assert_ne!(current_name(&deployment(1, "Recreate", "b")), format!("d-{hash}"));
-    }
-
-    #[test]
-    fn recreate_waits_until_the_old_pods_are_gone() {
-        let d = deployment(1, "Recreate", "new");
-        assert_eq!(steps(&d, &[set("d-old", 1, 1, 1)]), [Step::Scale("d-old".into(), 0)]);
-        assert_eq!(steps(&d, &[set("d-old", 0, 1, 0)]), []);
-        assert_eq!(steps(&d, &[set("d-old", 0, 0, 0)]), [Step::Create(1)]);
-    }
-
-    #[test]
-    fn a_rolling_update_keeps_what_is_needed_available() {
-        let d = deployment(4, "RollingUpdate", "new");
-        let new = current_name(&d);
-        // 25 %: one more, one fewer.
-        assert_eq!(steps(&d, &[set("d-old", 4, 4, 4)]), [Step::Create(1), Step::Scale("d-old".into(), 3)]);
-        assert_eq!(steps(&d, &[set("d-old", 3, 3, 3), set(&new, 1, 1, 0)]), [Step::Scale(new.clone(), 2)]);
-        assert_eq!(steps(&d, &[set("d-old", 3, 3, 3), set(&new, 2, 2, 1)]), [Step::Scale("d-old".into(), 2)]);
-        assert_eq!(steps(&d, &[set("d-old", 0, 0, 0), set(&new, 4, 4, 4)]), []);
-    }
-
-    #[test]
-    fn one_replica_is_replaced_only_when_the_new_one_is_available() {
-        let d = deployment(1, "RollingUpdate", "new");
-        let new = current_name(&d);
-        assert_eq!(steps(&d, &[set("d-old", 1, 1, 1)]), [Step::Create(1)]);
-        assert_eq!(steps(&d, &[set("d-old", 1, 1, 1), set(&new, 1, 1, 0)]), []);
-        assert_eq!(steps(&d, &[set("d-old", 1, 1, 1), set(&new, 1, 1, 1)]), [Step::Scale("d-old".into(), 0)]);
-    }
-
-    #[test]
-    fn scaling_needs_no_new_replica_set() {
-        let d = deployment(3, "Recreate", "a");
-        let name = current_name(&d);
-        assert_eq!(steps(&d, &[set(&name, 1, 1, 1)]), [Step::Scale(name, 3)]);
-    }
-
-    #[test]
-    fn the_status_counts_and_says_whether_it_is_available() {
-        let d = deployment(1, "Recreate", "a");
-        let name = current_name(&d);
-        let before = status(&d, &[set(&name, 1, 1, 0)]);
-        assert_eq!((&before["unavailableReplicas"], &before["conditions"][0]["status"]), (&json!(1), &json!("False")));
-        let after = status(&d, &[set(&name, 1, 1, 1)]);
-        assert_eq!((&after["availableReplicas"], &after["conditions"][0]["status"]), (&json!(1), &json!("True")));
-        assert_eq!(after["conditions"][1]["reason"], "NewReplicaSetAvailable");
-        assert_eq!(after["observedGeneration"], 3);
-        assert!(after.get("unavailableReplicas").is_none());
-    }
-
-    #[test]
-    fn history_beyond_the_limit_is_forgotten() {
-        let mut d = deployment(1, "Recreate", "a");
-        d.spec.as_mut().unwrap().revision_history_limit = Some(0);
-        let name = current_name(&d);
-        assert_eq!(steps(&d, &[set(&name, 1, 1, 1), set("d-old", 0, 0, 0)]), [Step::Forget("d-old".into())]);
-    }
-}
+mod tests;
