@@ -3,23 +3,26 @@
 //! The one owner of all that writes segments: edits are ordered from it. A batch reaches its segment only after its slot
 //! is durable, so segments never hold what the lane could still lose.
 
+mod checkpoints;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use checkpoints::{Taking, written};
 use millstream_model::Offset;
 
 use crate::StorageError;
 use crate::disk::Disk;
 use crate::lane::core::OpenSlot;
 use crate::lane::slot::{LaneEntryBody, PartitionKey, Slot, SlotEntry, SlotEntryBody};
-use crate::log::config::{Durability, LogConfig};
-use crate::log::partition_log::{Fault, PartitionLog};
+use crate::log::config::LogConfig;
+use crate::log::partition_log::PartitionLog;
 use crate::log::stamp::StampedBatch;
 use crate::partition::Partition;
 use crate::room::Writer;
-use crate::segments::{PartitionCheckpoint, SegmentEdit, SegmentError, SegmentRun, SegmentTarget};
-use crate::shared::{Counters, EditOrder, Phase, Shared};
+use crate::segments::{SegmentEdit, SegmentError, SegmentRun, SegmentTarget};
+use crate::shared::{EditOrder, Phase, Shared};
 
 /// How long to wait before a full disk is tried, or looked at, again.
 const NO_SPACE_RETRY: Duration = Duration::from_millis(500);
@@ -56,6 +59,8 @@ pub(crate) struct Materialiser {
     /// Slots below have settled.
     settled_upto: u64,
     switching: BTreeSet<PartitionKey>,
+    /// A checkpoint on its way to the disk.
+    taking: Option<Taking>,
     tail: VecDeque<TailPiece>,
     tail_bytes: usize,
     space_checked: Option<Duration>,
@@ -71,6 +76,7 @@ impl Materialiser {
             bytes_since_checkpoint: 0,
             settled_upto: 0,
             switching: BTreeSet::new(),
+            taking: None,
             tail: VecDeque::new(),
             tail_bytes: 0,
             space_checked: None,
@@ -101,7 +107,7 @@ impl Materialiser {
     }
 
     /// Gives durable slots time to become more, while nothing else is to be done: readers have them from memory.
-    async fn let_slots_gather(&self) {
+    async fn let_slots_gather(&mut self) {
         let after = self.shared.limits.settle_after;
         if after.is_zero() || !self.only_few_slots_wait() {
             return;
@@ -155,16 +161,11 @@ impl Materialiser {
         if busy {
             self.check_space().await?;
         }
-        if !self.switching.is_empty() {
-            self.switch().await?;
-        }
-        if self.checkpoint_wait().is_some_and(|wait| wait.is_zero()) {
-            self.checkpoint().await?;
-        }
+        self.advance_checkpoint().await?;
         Ok(busy)
     }
 
-    /// Waits for work, for the next checkpoint, or for the disk to have space.
+    /// Waits for work, for a checkpoint to be written or due, or for the disk to have space.
     async fn wait(&mut self) {
         let short = self.shared.room.is_low();
         let checkpoint = self.checkpoint_wait();
@@ -172,27 +173,12 @@ impl Materialiser {
         tokio::select! {
             biased;
             () = self.shared.settle_work.notified() => {}
+            () = written(&mut self.taking) => {}
             () = self.shared.clock.sleep(wait.unwrap_or_default()), if wait.is_some() => self.space_checked = None,
         }
         if short && let Err(error) = self.check_space().await {
             self.shared.halt(&error.to_string());
         }
-    }
-
-    /// How long until a checkpoint is due; none when there is nothing to cover.
-    fn checkpoint_wait(&self) -> Option<Duration> {
-        // Slots without entries alone need none: else an idle lane would mark its own marks for ever.
-        if self.dirty.is_empty() {
-            return None;
-        }
-        if self.bytes_since_checkpoint >= self.shared.limits.checkpoint_bytes {
-            return Some(Duration::ZERO);
-        }
-        let interval = self.shared.limits.checkpoint_interval;
-        // Deleted records give their space back at a checkpoint.
-        let interval = if self.shared.room.is_low() { interval.min(NO_SPACE_RETRY) } else { interval };
-        let due = self.dirty_since + interval;
-        Some(due.saturating_sub(self.shared.clock.monotonic()))
     }
 
     /// Carries acknowledged slots, in order, into the segments.
@@ -323,37 +309,6 @@ impl Materialiser {
         }
     }
 
-    /// Makes everything settled durable in the segments and says so, so that the lane can forget it.
-    pub(crate) async fn checkpoint(&mut self) -> Result<(), SegmentError> {
-        let upto = self.settled_upto;
-        let keys = std::mem::take(&mut self.dirty);
-        self.bytes_since_checkpoint = 0;
-        let partitions: Vec<Arc<Partition>> = keys.iter().filter_map(|key| self.shared.partition(*key)).collect();
-        let checkpoints: Vec<PartitionCheckpoint> = partitions.iter().filter_map(checkpoint_of).collect();
-        let edits: Vec<SegmentEdit> = partitions.iter().filter_map(drop_below).collect();
-        self.write_checkpoint(&checkpoints).await?;
-        Counters::add(&self.shared.counters.checkpoints, 1);
-        self.shared.lane.lock().checkpointed(upto);
-        self.shared.lane_work.notify_one();
-        self.drop_segments(edits).await
-    }
-
-    async fn write_checkpoint(&mut self, checkpoints: &[PartitionCheckpoint]) -> Result<(), SegmentError> {
-        let mut checkpoints = checkpoints.to_vec();
-        while !checkpoints.is_empty() {
-            match self.shared.segments.checkpoint(checkpoints.clone()).await {
-                Ok(()) => break,
-                Err(SegmentError::Disk(error)) if self.shared.waits_for_space(&error) => {
-                    self.wait_for_space().await?;
-                    checkpoints.retain(|checkpoint| self.shared.partition(checkpoint.target.key).is_some());
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        self.shared.room.set_refused(Writer::Segments, false);
-        Ok(())
-    }
-
     /// Waits for the disk to have space, and meanwhile deletes what was ordered to be deleted, which may make some.
     async fn wait_for_space(&mut self) -> Result<(), SegmentError> {
         self.shared.room.set_refused(Writer::Segments, true);
@@ -371,63 +326,19 @@ impl Materialiser {
         Ok(())
     }
 
-    /// Removes segments below log starts that are durable now.
-    async fn drop_segments(&self, edits: Vec<SegmentEdit>) -> Result<(), SegmentError> {
-        if edits.is_empty() {
-            return Ok(());
-        }
-        let left = self.shared.segments.edit(edits.clone()).await?;
-        for (edit, bytes) in edits.into_iter().zip(left) {
-            let SegmentEdit::DropBelow(key, start) = edit else { continue };
-            if let Some(partition) = self.shared.partition(key) {
-                partition.with_log(|log| {
-                    log.checkpointed_start = start;
-                    log.settle_bytes(bytes);
-                });
-            }
-        }
-        Ok(())
-    }
-
     async fn edit(&mut self, order: EditOrder) -> Result<(), SegmentError> {
         for edit in &order.edits {
             let (SegmentEdit::Remove(key) | SegmentEdit::DropBelow(key, _)) = edit;
             self.dirty.remove(key);
             self.switching.remove(key);
         }
+        // A file must not go while its sync is on its way.
+        self.checkpoint_written().await;
         let done = self.shared.segments.edit(order.edits).await;
         let answer = done.as_ref().map(|_| ()).map_err(|error| StorageError::Failed(error.to_string()));
         // Who ordered it may have gone; the edit is done all the same.
         let _ = order.done.send(answer);
         done.map(|_| ())
-    }
-
-    /// Changes the path of partitions whose durability was changed, once nothing of theirs is on its way.
-    async fn switch(&mut self) -> Result<(), SegmentError> {
-        let mut ready = Vec::new();
-        let shared = Arc::clone(&self.shared);
-        self.switching.retain(|key| {
-            let Some(partition) = shared.partition(*key) else { return false };
-            let quiet = partition.with_log(|log| log.fault.is_none() && log.live.log_end == log.settled.log_end);
-            if quiet {
-                ready.push(partition);
-            }
-            !quiet
-        });
-        if ready.is_empty() {
-            return Ok(());
-        }
-        let checkpoints: Vec<PartitionCheckpoint> = ready.iter().filter_map(checkpoint_of).collect();
-        self.write_checkpoint(&checkpoints).await?;
-        for (partition, checkpoint) in ready.iter().zip(checkpoints) {
-            let path = checkpoint.target.config.durability;
-            partition.with_log(|log| log.path = path);
-            // The configuration may have been changed back meanwhile: then it is switched again.
-            if partition.config().durability != path {
-                self.switching.insert(checkpoint.target.key);
-            }
-        }
-        Ok(())
     }
 
     /// Looks at the free space, if the last look is not young.
@@ -443,31 +354,6 @@ impl Materialiser {
         self.shared.room.looked(usable, pending, self.shared.limits.reserve_bytes);
         Ok(())
     }
-}
-
-/// What the partition's settled state says, with the path that its configuration wants.
-fn checkpoint_of(partition: &Arc<Partition>) -> Option<PartitionCheckpoint> {
-    partition.with_log(|log| {
-        let offline = match &log.fault {
-            None => false,
-            Some(Fault::Offline(_)) => true,
-            Some(Fault::Unloaded(_) | Fault::Deleted) => return None,
-        };
-        Some(PartitionCheckpoint {
-            target: target_of(partition, log.config.clone()),
-            state: log.settled.clone(),
-            volatile: log.path == Durability::Os || log.config.durability == Durability::Os,
-            offline,
-        })
-    })
-}
-
-fn drop_below(partition: &Arc<Partition>) -> Option<SegmentEdit> {
-    partition.with_log(|log| {
-        let moved = log.settled.log_start > log.checkpointed_start && log.fault.is_none();
-        let key = PartitionKey { topic_id: partition.topic_id(), index: partition.index() };
-        moved.then_some(SegmentEdit::DropBelow(key, log.settled.log_start))
-    })
 }
 
 fn target_of(partition: &Partition, config: LogConfig) -> SegmentTarget {

@@ -169,8 +169,9 @@ impl FileOps {
                 Ok(DiskAnswer::Done)
             }
             DiskOp::SyncFile(_) => {
-                self.open.writable(full, Sync::None)?.sync_data()?;
-                self.open.synced(full);
+                let file = self.open.writable(full, Sync::None)?;
+                self.open.syncing(full);
+                file.sync_data()?;
                 Ok(DiskAnswer::Done)
             }
             DiskOp::SyncDir(_) => File::open(full)?.sync_all().map(|()| DiskAnswer::Done),

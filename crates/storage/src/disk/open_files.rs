@@ -67,8 +67,8 @@ impl OpenFiles {
         self.get(path, Mode::Durable, None, || platform::open_durable(path))
     }
 
-    /// Everything that was written to the file is synced.
-    pub(super) fn synced(&self, path: &Path) {
+    /// The file is about to be synced: what is written to it from now on awaits another sync.
+    pub(super) fn syncing(&self, path: &Path) {
         if let Some(open) = self.state.lock().files.get_mut(&(path.to_owned(), Mode::Cached)) {
             open.unsynced = false;
         }

@@ -98,7 +98,7 @@ impl Default for EngineLimits {
             settle_bytes: 1 << 20,
             tail_bytes_max: 32 << 20,
             checkpoint_interval: Duration::from_secs(10),
-            checkpoint_bytes: 64 << 20,
+            checkpoint_bytes: 16 << 20,
             reserve_bytes: 64 << 20,
         }
     }

@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use millstream_model::batch::{ControlRecord, ControlRecordType, ProducerStamp};
 use millstream_model::{Offset, ProducerEpoch, ProducerId, TimestampMs};
+use tokio::sync::watch;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::disk::FileDisk;
 use crate::disk::simulated::{Faults, SimulatedDisk};
+use crate::disk::{DiskAnswer, FileDisk};
 use crate::log::config::LogConfig;
 use crate::log::partition_log::{AppendOrigin, ReadUpto};
 use crate::log::retention::Retention;
@@ -516,5 +518,74 @@ async fn a_log_whose_records_all_went_goes_on_at_its_offset_after_any_restart() 
             assert_eq!(all(&a).await.len() as i64, 4 - first);
             assert_eq!(append(&a, &["4"]).await.base_offset, Offset(4));
         }
+    }
+}
+
+/// A disk whose syncs of files wait until they are let go.
+#[derive(Debug)]
+struct HeldSyncs {
+    disk: SimulatedDisk,
+    let_go: watch::Sender<bool>,
+    held: watch::Sender<u32>,
+}
+
+impl Disk for HeldSyncs {
+    fn submit(&self, op: DiskOp) -> BoxFuture<'static, Result<DiskAnswer, DiskError>> {
+        if !matches!(op, DiskOp::SyncFile(_)) {
+            return self.disk.submit(op);
+        }
+        let (disk, held, mut let_go) = (self.disk.clone(), self.held.clone(), self.let_go.subscribe());
+        Box::pin(async move {
+            held.send_modify(|held| *held += 1);
+            let _ = let_go.wait_for(|let_go| *let_go).await;
+            disk.submit(op).await
+        })
+    }
+
+    fn root(&self) -> &Path {
+        self.disk.root()
+    }
+}
+
+#[tokio::test]
+async fn appends_go_on_while_a_checkpoint_is_on_its_way_and_it_covers_what_was_there_when_it_began() {
+    for durability in [Durability::Fsync, Durability::Os] {
+        let (simulated, disk) = simulated(1);
+        let held = Arc::new(HeldSyncs {
+            disk: simulated.clone(),
+            let_go: watch::Sender::new(true),
+            held: watch::Sender::new(0),
+        });
+        let disk_held: Arc<dyn Disk> = held.clone();
+        let clock = Arc::new(ManualClock::default());
+        let specs = || vec![spec("a", LogConfig { durability, ..LogConfig::default() })];
+        let (storage, _) = Storage::open(options(1), disk_held, clock.clone(), specs()).await.unwrap();
+        let a = partition(&storage, "a");
+        append(&a, &["1"]).await;
+        held.let_go.send_replace(false);
+        let (checkpoints, mut syncs) = (storage.metrics().checkpoints, held.held.subscribe());
+        let before = *syncs.borrow_and_update();
+        while *syncs.borrow() == before {
+            clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+        append(&a, &["2"]).await;
+        assert_eq!(all(&a).await, ["1", "2"], "{durability:?}");
+        assert_eq!(storage.metrics().checkpoints, checkpoints);
+        held.let_go.send_replace(true);
+        while storage.metrics().checkpoints == checkpoints {
+            tokio::task::yield_now().await;
+        }
+        // What came after it began is not synced, so without the lane it goes with the power.
+        storage.abort().await;
+        drop((storage, a, held));
+        simulated.power_cycle();
+        let (storage, _) = Storage::open(options(2), Arc::clone(&disk), clock, specs()).await.unwrap();
+        let kept = all(&partition(&storage, "a")).await;
+        match durability {
+            Durability::Fsync => assert_eq!(kept, ["1", "2"]),
+            Durability::Os => assert_eq!(kept[0], "1"),
+        }
+        assert!(partition(&storage, "a").offline().is_none());
     }
 }

@@ -124,17 +124,39 @@ impl KafkaDirectories {
     }
 
     async fn take_checkpoint(&self, wanted: Vec<PartitionCheckpoint>) -> Result<(), SegmentError> {
-        let before: Vec<Files> = {
-            let partitions = self.partitions.lock();
-            let files = |one: &PartitionCheckpoint| {
-                partitions.get(&one.target.key).cloned().unwrap_or_else(|| Files::new(one.target.clone()))
-            };
-            wanted.iter().map(files).collect()
+        let covered = self.begin_checkpoint(&wanted);
+        let done = self.write_checkpoint(&covered, &wanted).await;
+        let mut partitions = self.partitions.lock();
+        for (covered, one) in covered.into_iter().zip(wanted) {
+            let Some(files) = partitions.get_mut(&one.target.key) else { continue };
+            if done.is_err() {
+                files.unsynced.extend(covered.unsynced);
+                files.names_unsynced |= covered.names_unsynced;
+            } else if files.created {
+                files.epochs = one.state.epochs.entries().to_vec();
+            }
+        }
+        done
+    }
+
+    /// The files as they are now, with what has to be synced of them; what is written from now on is the next one's.
+    fn begin_checkpoint(&self, wanted: &[PartitionCheckpoint]) -> Vec<Files> {
+        let mut partitions = self.partitions.lock();
+        let files = |one: &PartitionCheckpoint| {
+            let Some(files) = partitions.get_mut(&one.target.key) else { return Files::new(one.target.clone()) };
+            let covered = files.clone();
+            files.unsynced.clear();
+            files.names_unsynced = false;
+            covered
         };
+        wanted.iter().map(files).collect()
+    }
+
+    async fn write_checkpoint(&self, before: &[Files], wanted: &[PartitionCheckpoint]) -> Result<(), SegmentError> {
         let mut epoch_files = Vec::new();
         let mut syncs = Vec::new();
         let mut names_changed = false;
-        for (files, one) in before.iter().zip(&wanted) {
+        for (files, one) in before.iter().zip(wanted) {
             if files.created && files.epochs != one.state.epochs.entries() {
                 let content = formats::leader_epoch_checkpoint(one.state.epochs.entries());
                 epoch_files.push((files.dir().join(formats::LEADER_EPOCH_FILE), content));
@@ -159,19 +181,8 @@ impl KafkaDirectories {
             state: one.state.clone(),
             segments: files.segments.clone(),
         };
-        let records: Vec<CheckpointRecord> = before.iter().zip(&wanted).map(record).collect();
-        self.checkpoints.append(&records).await?;
-        let mut partitions = self.partitions.lock();
-        for one in wanted {
-            if let Some(files) = partitions.get_mut(&one.target.key) {
-                files.unsynced.clear();
-                files.names_unsynced = false;
-                if files.created {
-                    files.epochs = one.state.epochs.entries().to_vec();
-                }
-            }
-        }
-        Ok(())
+        let records: Vec<CheckpointRecord> = before.iter().zip(wanted).map(record).collect();
+        self.checkpoints.append(&records).await
     }
 
     /// Removes segments that lie wholly below `start`; the next append begins a new one when none is left.
