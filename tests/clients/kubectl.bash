@@ -7,6 +7,13 @@ BOOTSTRAP=there-is-no-broker
 
 export HOME=$WORK XDG_RUNTIME_DIR=$WORK/run XDG_DATA_HOME=$WORK/data KUBECONFIG=$WORK/data/millstream/kubeconfig
 mkdir -p "$XDG_RUNTIME_DIR"
+
+# Debian's kubectl of 2020 reads only the second version of OpenAPI for what diff and explain ask.
+minor=$(kubectl version --client -o json | sed -nE 's/.*"minor": "([0-9]+).*/\1/p')
+newer() {
+  [ "${minor:-0}" -ge 27 ] || { echo "skip - $1: this kubectl is 1.$minor, older than 1.27"; return 1; }
+}
+
 cat >"$WORK/map.yaml" <<'MANIFEST'
 apiVersion: v1
 kind: ConfigMap
@@ -38,7 +45,7 @@ pid=$(sed -nE 's/^running in the background: pid ([0-9]+),.*/\1/p' "$WORK/up")
 # It writes below WORK, which the caller removes: so its end is waited for.
 trap 'kill "$pid" && timeout 60 tail --pid="$pid" -f /dev/null' EXIT
 
-expect_match "kubectl finds a server of its own version" 0 '^Server Version: v1\.' kubectl version
+expect_match "kubectl finds a server of its own version" 0 '^Server Version:.*v1\.' kubectl version
 expect "kubectl takes what up applied for its own" 0 "configmap/map unchanged" kubectl apply -f "$WORK/map.yaml"
 expect "kubectl applies" 0 "deployment.apps/web created
 kafkatopic.kafka.strimzi.io/orders created" kubectl apply -f "$WORK/web.yaml" -f "$WORK/topic.yaml"
@@ -55,7 +62,7 @@ expect "kubectl scales" 0 "deployment.apps/web scaled" kubectl scale deployment/
 kubectl rollout status deployment/web --timeout=60s >/dev/null
 expect "both pods run" 0 "Running Running" kubectl get pods -l app=web -o 'jsonpath={.items[*].status.phase}'
 sed -i 's/value: one/value: two/' "$WORK/web.yaml"
-expect_match "kubectl shows the difference" 1 '^\+ +value: two$' kubectl diff -f "$WORK/web.yaml"
+newer "kubectl shows the difference" && expect_match "kubectl shows the difference" 1 '^\+ +value: two$' kubectl diff -f "$WORK/web.yaml"
 expect "kubectl applies a change" 0 "deployment.apps/web configured" kubectl apply -f "$WORK/web.yaml"
 kubectl rollout status deployment/web --timeout=60s >/dev/null
 expect_match "the change has rolled" 0 '^hello from two$' kubectl logs -l app=web
@@ -67,7 +74,7 @@ expect "kubectl patches" 0 "kafkatopic.kafka.strimzi.io/orders patched" kubectl 
 expect "kubectl labels" 0 "configmap/map labeled" kubectl label cm map team=blue
 expect "kubectl selects by labels" 0 "configmap/map" kubectl get cm -l team=blue -o name
 expect_match "kubectl watches" 0 '^map +1 ' kubectl get cm -w --request-timeout=2s
-expect_match "kubectl explains a field of Strimzi's" 0 '^FIELD: partitions <integer>$' kubectl explain kafkatopic.spec.partitions
+newer "kubectl explains a field of Strimzi's" && expect_match "kubectl explains a field of Strimzi's" 0 '^FIELD: partitions <integer>$' kubectl explain kafkatopic.spec.partitions
 expect_match "kubectl sees events" 0 ' ScalingReplicaSet +deployment/web ' kubectl get events
 expect "kubectl is refused what is not valid" 1 "" kubectl patch kt orders --type merge -p '{"spec":{"partitions":0}}'
 expect "kubectl is told that something is not there" 1 "" kubectl get deployment nope
