@@ -43,7 +43,7 @@ use crate::groups::Groups;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::producer_ids::ProducerIds;
-use crate::server::{ConnectionCount, RequestMemory};
+use crate::server::{AnswerMemory, ConnectionCount, RequestMemory};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
 use crate::topic_settings::TopicSettings;
@@ -61,6 +61,7 @@ pub(crate) struct Broker {
     fetch_sessions: FetchSessions,
     producer_ids: ProducerIds,
     request_memory: RequestMemory,
+    answer_memory: AnswerMemory,
     connections: Arc<ConnectionCount>,
     metrics: Metrics,
     tasks: Tasks,
@@ -122,6 +123,10 @@ impl Broker {
 
     pub(crate) fn request_memory(&self) -> &RequestMemory {
         &self.request_memory
+    }
+
+    pub(crate) fn answer_memory(&self) -> &AnswerMemory {
+        &self.answer_memory
     }
 
     pub(crate) fn connections_open(&self) -> usize {

@@ -111,6 +111,7 @@ impl Collector for Readings {
             ("topics", "Topics", broker.image().topics().count() as u64),
             ("fetch_sessions", "Incremental fetch sessions (KIP-227)", broker.fetch_sessions().len() as u64),
             ("request_memory_free_bytes", "Request memory not in use", broker.request_memory().free_bytes() as u64),
+            ("answer_memory_free_bytes", "Answer memory not in use", broker.answer_memory().free_bytes() as u64),
             ("storage_pending_bytes", "Bytes appended and not yet in segments", storage.pending_bytes),
             ("storage_no_space", "1 while producers are refused for want of disk space", u64::from(storage.no_space)),
         ];

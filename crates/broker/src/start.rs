@@ -29,7 +29,7 @@ use crate::listeners::ListenerSpec;
 use crate::metrics::Metrics;
 use crate::nodes::{Endpoint, Node, Nodes};
 use crate::producer_ids::ProducerIds;
-use crate::server::{BindError, BoundListener, ConnectionCount, RequestMemory, Workers, bind};
+use crate::server::{AnswerMemory, BindError, BoundListener, ConnectionCount, RequestMemory, Workers, bind};
 use crate::settings::{BrokerOptions, Settings, SettingsError};
 use crate::tasks::Tasks;
 use crate::topic_settings::TopicSettings;
@@ -169,6 +169,8 @@ async fn open(
         fetch_sessions: FetchSessions::new(settings.fetch_sessions_max, || Uuid::new_v4().as_u128() as u32),
         producer_ids: ProducerIds::default(),
         request_memory: RequestMemory::new(settings.request_memory_bytes),
+        // Answers may hold as much again as requests.
+        answer_memory: AnswerMemory::new(settings.request_memory_bytes),
         connections: ConnectionCount::new(settings.connection_limits),
         metrics: Metrics::new(weak.clone()),
         tasks: Tasks::new(stop.clone()),

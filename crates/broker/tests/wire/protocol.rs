@@ -1,8 +1,8 @@
-//! What a peer sees of the protocol: versions, order, and what becomes of bytes that are no request.
+//! What a peer sees of the protocol: versions and order.
 
 use crate::server::{Peer, Server};
 use millstream_protocol::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
-use millstream_protocol::metadata::MetadataRequest;
+use millstream_protocol::metadata::{MetadataRequest, MetadataRequestTopic};
 use millstream_protocol::produce::ProduceRequest;
 use millstream_protocol::{ApiKey, Decode, Decoder, Encode, ErrorCode, Request, ResponseHeader};
 
@@ -45,29 +45,6 @@ fn produce_before_version_3_closes_the_connection() {
 }
 
 #[test]
-fn bytes_that_are_no_request_close_their_connection_and_no_other() {
-    let server = Server::start(&[]);
-    let mut bystander = server.peer();
-    let hostile: [&[u8]; 7] = [
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        &[0xff, 0xff, 0xff, 0xff],
-        &[0x7f, 0xff, 0xff, 0xff],
-        &[0, 0, 0, 0],
-        &[0, 0, 0, 2, 0, 3],
-        // An API key that Kafka has not given out.
-        &[0, 0, 0, 10, 0x7f, 0xff, 0, 0, 0, 0, 0, 7, 0xff, 0xff],
-        // Metadata version 1 with two thousand million topics.
-        &[0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 7, 0xff, 0xff, 0x77, 0x35, 0x94, 0x00],
-    ];
-    for bytes in hostile {
-        let mut peer = server.peer();
-        peer.send_bytes(bytes);
-        assert!(peer.is_closed(), "{bytes:?}");
-    }
-    assert!(bystander.ask(&MetadataRequest::default(), 1).is_some());
-}
-
-#[test]
 fn pipelined_requests_are_answered_in_order() {
     let server = Server::start(&[]);
     let mut peer = server.peer();
@@ -80,6 +57,27 @@ fn pipelined_requests_are_answered_in_order() {
         let metadata = peer.receive::<MetadataRequest>(1).unwrap();
         assert_eq!(metadata.brokers.len(), 1);
     }
+}
+
+#[test]
+fn a_missing_topic_that_is_asked_for_twice_is_made_once_and_told_twice() {
+    let server = Server::start(&[]);
+    let asked = MetadataRequestTopic { name: Some("twice".to_owned()), ..MetadataRequestTopic::default() };
+    let topics = Some(vec![asked.clone(), asked]);
+    let metadata = server.peer().ask(&MetadataRequest { topics, ..MetadataRequest::default() }, 1).unwrap();
+    assert_eq!(metadata.topics.iter().map(|topic| topic.error_code).collect::<Vec<_>>(), [0, 0]);
+}
+
+#[test]
+fn many_topics_that_cannot_be_made_are_told_in_time() {
+    let server = Server::start(&[]);
+    let asked = (0..100_000).map(|number| MetadataRequestTopic {
+        name: Some(format!("not a name {number}")),
+        ..MetadataRequestTopic::default()
+    });
+    let request = MetadataRequest { topics: Some(asked.collect()), ..MetadataRequest::default() };
+    let metadata = server.peer().ask(&request, 1).unwrap();
+    assert!(metadata.topics.iter().all(|topic| topic.error_code == ErrorCode::InvalidTopicException.code()));
 }
 
 #[test]
