@@ -5,6 +5,7 @@ mod hostile;
 mod metrics;
 mod nodes;
 mod observed;
+mod produce;
 mod protocol;
 mod records;
 mod server;

@@ -143,44 +143,6 @@ fn a_repeated_batch_answers_the_offset_of_the_first() {
 }
 
 #[test]
-fn batches_that_lie_get_kafkas_codes_and_are_not_stored() {
-    let server = Server::start(&[]);
-    let mut peer = server.peer();
-    create(&mut peer, &[("max.message.bytes", "200")]);
-    let good = batch(&["a", "b"]);
-    let changed = |position: usize, to: u8| {
-        let mut bytes = good.to_vec();
-        bytes[position] = to;
-        Bytes::from(bytes)
-    };
-    let mut two = good.to_vec();
-    two.extend_from_slice(&good);
-    let cases = [
-        ("a wrong CRC", changed(good.len() - 1, 0xff), ErrorCode::CorruptMessage),
-        ("an old magic", changed(16, 1), ErrorCode::InvalidRecord),
-        ("cut short", good.slice(..good.len() - 1), ErrorCode::InvalidRecord),
-        ("nothing at all", Bytes::new(), ErrorCode::InvalidRecord),
-        ("two batches", two.into(), ErrorCode::InvalidRecord),
-        ("too large", batch(&["x".repeat(200).as_str()]), ErrorCode::MessageTooLarge),
-    ];
-    for (what, bytes, code) in cases {
-        assert_eq!(produce(&mut peer, bytes).error_code, code.code(), "{what}");
-    }
-    assert_eq!(records_of(fetch(&mut peer, 0, 0, 1 << 20)), expected(&[]));
-}
-
-#[test]
-fn a_compacted_topic_names_the_records_without_a_key() {
-    let server = Server::start(&[]);
-    let mut peer = server.peer();
-    create(&mut peer, &[("cleanup.policy", "compact")]);
-    let refused = produce(&mut peer, batch(&["a", "b"]));
-    assert_eq!(refused.error_code, ErrorCode::InvalidRecord.code());
-    let indexes: Vec<i32> = refused.record_errors.iter().map(|error| error.batch_index).collect();
-    assert_eq!(indexes, [0, 1]);
-}
-
-#[test]
 fn a_topic_that_is_not_there_is_unknown() {
     let server = Server::start(&[]);
     let refused = produce(&mut server.peer(), batch(&["a"]));
