@@ -64,6 +64,19 @@ impl Server {
         Peer::connect(self.address())
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A reading of `/metrics`, by its name without the prefix.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let http = self.running.as_ref().and_then(RunningBroker::http_address);
+        let text = http_get(http.expect("tests' brokers serve HTTP"), "/metrics");
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("millstream_")?.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    }
+
     /// Stops the broker; its data remains.
     pub(crate) fn stop(mut self) -> TempDir {
         let running = self.running.take().expect("the server is stopped once");
@@ -81,7 +94,21 @@ pub(crate) fn options(directory: &Path, configs: &[(&str, &str)]) -> BrokerOptio
         config.set(*name, *value, Origin::Option("--set"));
     }
     let data_dir = directory.to_owned();
-    BrokerOptions { config, data_dir: Some(data_dir.clone()), data_dir_default: data_dir, nodes: 1, http: None }
+    BrokerOptions {
+        config,
+        data_dir: Some(data_dir.clone()),
+        data_dir_default: data_dir,
+        nodes: 1,
+        http: Some(([127, 0, 0, 1], 0).into()),
+    }
+}
+
+pub(crate) fn http_get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
 
 /// One connection.
