@@ -22,16 +22,53 @@ fn exactly_the_advertised_apis_are_advertised_as_kafka_does() {
 }
 
 #[test]
-fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
+fn an_unknown_version_of_api_versions_is_answered_in_version_0_with_the_versions_that_are_known() {
     let server = Server::start(&[]);
-    let mut peer = server.peer();
-    peer.send_bytes(&[0, 0, 0, 11, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff, 0]);
-    let mut decoder = Decoder::new(peer.receive_bytes().unwrap());
-    let header = ResponseHeader::decode(&mut decoder, ApiKey::ApiVersions, 0).unwrap();
-    let response = ApiVersionsResponse::decode(&mut decoder, 0).unwrap();
-    assert_eq!(header.correlation_id, 7);
-    assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
-    assert!(response.api_keys.iter().any(|api| api.api_key == ApiKey::ApiVersions.code()));
+    for version in [6_i16, 99, i16::MAX, -1] {
+        let mut peer = server.peer();
+        let [high, low] = version.to_be_bytes();
+        peer.send_bytes(&[0, 0, 0, 11, 0, 18, high, low, 0, 0, 0, 7, 0xff, 0xff, 0]);
+        let mut decoder = Decoder::new(peer.receive_bytes().unwrap());
+        let header = ResponseHeader::decode(&mut decoder, ApiKey::ApiVersions, 0).unwrap();
+        let response = ApiVersionsResponse::decode(&mut decoder, 0).unwrap();
+        decoder.finish().unwrap();
+        assert_eq!((header.correlation_id, response.error_code), (7, ErrorCode::UnsupportedVersion.code()));
+        let known: Vec<_> =
+            response.api_keys.iter().map(|api| (api.api_key, api.min_version, api.max_version)).collect();
+        assert_eq!(known, [(18, 0, 5)]);
+        assert_eq!(api_versions(&mut peer).error_code, 0, "the client may ask again");
+    }
+}
+
+#[test]
+fn features_that_are_not_served_are_not_advertised() {
+    let server = Server::start(&[]);
+    let software = || "test".to_owned();
+    let request = ApiVersionsRequest {
+        client_software_name: software(),
+        client_software_version: software(),
+        ..ApiVersionsRequest::default()
+    };
+    for version in 3..=5 {
+        let response = server.peer().ask(&request, version).unwrap();
+        assert_eq!(response.error_code, 0);
+        assert_eq!((response.supported_features.len(), response.finalized_features.len()), (0, 0));
+        assert_eq!(response.finalized_features_epoch, -1, "there are none");
+    }
+}
+
+#[test]
+fn clients_that_name_themselves_badly_are_refused() {
+    let server = Server::start(&[]);
+    for (name, version) in [("", "1"), ("-a", "1"), ("a b", "1"), ("a", ""), ("a", "1.")] {
+        let request = ApiVersionsRequest {
+            client_software_name: name.to_owned(),
+            client_software_version: version.to_owned(),
+            ..ApiVersionsRequest::default()
+        };
+        let code = server.peer().ask(&request, 3).unwrap().error_code;
+        assert_eq!(code, ErrorCode::InvalidRequest.code(), "{name} {version}");
+    }
 }
 
 #[test]
