@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use millstream_coordinator::GroupSettings;
 use millstream_metadata::catalog::{Catalog, Image};
-use millstream_model::{TimestampMs, TopicId};
+use millstream_model::{BrokerId, TimestampMs, TopicId};
 use millstream_storage::Storage;
 use millstream_storage::clock::Clock;
 use parking_lot::RwLock;
@@ -43,7 +43,7 @@ use crate::groups::Groups;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::producer_ids::ProducerIds;
-use crate::server::{ConnectionCount, RequestMemory};
+use crate::server::{AnswerMemory, ConnectionCount, ConnectionLimits, RequestMemory};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
 use crate::topic_settings::TopicSettings;
@@ -61,6 +61,7 @@ pub(crate) struct Broker {
     fetch_sessions: FetchSessions,
     producer_ids: ProducerIds,
     request_memory: RequestMemory,
+    answer_memory: AnswerMemory,
     connections: Arc<ConnectionCount>,
     metrics: Metrics,
     tasks: Tasks,
@@ -124,8 +125,17 @@ impl Broker {
         &self.request_memory
     }
 
-    pub(crate) fn connections_open(&self) -> usize {
-        self.connections.open()
+    pub(crate) fn answer_memory(&self) -> &AnswerMemory {
+        &self.answer_memory
+    }
+
+    pub(crate) fn connections(&self) -> &Arc<ConnectionCount> {
+        &self.connections
+    }
+
+    /// What a node's configs say now.
+    pub(crate) fn connection_limits(&self, node: BrokerId) -> ConnectionLimits {
+        ConnectionLimits::of(self.image().broker_layers(node))
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

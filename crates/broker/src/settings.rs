@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millstream_coordinator::GroupSettings;
-use millstream_metadata::configs::{ConfigValue, Layers, StaticConfig, StaticConfigError, broker};
+use millstream_metadata::configs::{ConfigValue, Layers, Overrides, StaticConfig, StaticConfigError, broker};
 
 use crate::listeners::{ListenerError, ListenerSpec, check_ports, listeners_of};
 use crate::server::ConnectionLimits;
@@ -49,8 +49,6 @@ pub(crate) struct Settings {
     pub(crate) request_memory_bytes: usize,
     /// `connections.max.idle.ms`.
     pub(crate) connection_idle_max: Duration,
-    /// `max.connections` and `max.connections.per.ip`.
-    pub(crate) connection_limits: ConnectionLimits,
     /// `fetch.max.bytes`.
     pub(crate) fetch_bytes_max: usize,
     /// `max.incremental.fetch.session.cache.slots`.
@@ -83,7 +81,7 @@ impl Settings {
     pub(crate) fn read(options: &mut BrokerOptions) -> Result<Self, SettingsError> {
         options.config.check()?;
         let config = &options.config;
-        let read = Reader(config);
+        let read = Reader(Layers { dynamic: &Overrides::new(), dynamic_default: &Overrides::new(), given: config });
         let queued = read.number("queued.max.request.bytes");
         let listeners = listeners_of(config)?;
         check_ports(&listeners, options.nodes)?;
@@ -94,10 +92,6 @@ impl Settings {
             socket_request_bytes_max: read.size("socket.request.max.bytes"),
             request_memory_bytes: usize::try_from(queued).ok().filter(|&bytes| bytes > 0).unwrap_or_else(memory_share),
             connection_idle_max: read.milliseconds("connections.max.idle.ms"),
-            connection_limits: ConnectionLimits {
-                connections_max: read.size("max.connections"),
-                connections_per_ip_max: read.size("max.connections.per.ip"),
-            },
             fetch_bytes_max: read.size("fetch.max.bytes"),
             fetch_sessions_max: read.size("max.incremental.fetch.session.cache.slots"),
             request_partitions_max: read.size("max.request.partition.size.limit"),
@@ -146,13 +140,23 @@ fn memory_share() -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
+impl ConnectionLimits {
+    /// `max.connections` and `max.connections.per.ip` of a node as they are now.
+    pub(crate) fn of(node: Layers<'_>) -> Self {
+        let read = Reader(node);
+        Self {
+            connections_max: read.size("max.connections"),
+            connections_per_ip_max: read.size("max.connections.per.ip"),
+        }
+    }
+}
+
 /// Reads checked configs by name, defaults included. The names are those of the table; a wrong one panics in tests.
-struct Reader<'a>(&'a StaticConfig);
+struct Reader<'a>(Layers<'a>);
 
 impl Reader<'_> {
     fn value(&self, name: &str) -> Option<ConfigValue> {
-        let key = broker::key(name).expect("the name stands in the table of configs");
-        Layers { dynamic: &Default::default(), dynamic_default: &Default::default(), given: self.0 }.broker_value(key)
+        self.0.broker_value(broker::key(name).expect("the name stands in the table of configs"))
     }
 
     fn number(&self, name: &str) -> i64 {
@@ -184,7 +188,7 @@ impl Reader<'_> {
     }
 
     fn given_text(&self, name: &str) -> Option<String> {
-        self.0.get(name).map(str::to_owned)
+        self.0.given.get(name).map(str::to_owned)
     }
 }
 

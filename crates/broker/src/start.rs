@@ -29,7 +29,7 @@ use crate::listeners::ListenerSpec;
 use crate::metrics::Metrics;
 use crate::nodes::{Endpoint, Node, Nodes};
 use crate::producer_ids::ProducerIds;
-use crate::server::{BindError, BoundListener, ConnectionCount, RequestMemory, Workers, bind};
+use crate::server::{AnswerMemory, BindError, BoundListener, RequestMemory, Workers, bind};
 use crate::settings::{BrokerOptions, Settings, SettingsError};
 use crate::tasks::Tasks;
 use crate::topic_settings::TopicSettings;
@@ -91,8 +91,7 @@ pub async fn start(mut options: BrokerOptions) -> Result<RunningBroker, StartErr
     let (broker, stop) = open(&options, settings, &mut listeners).await?;
     let workers = Arc::new(Workers::start(&broker, worker_count(), &stop)?);
     let accept = |listener: BoundListener| {
-        let (workers, count) = (Arc::clone(&workers), Arc::clone(&broker.connections));
-        tokio::spawn(listener.accept(workers, count, stop.clone()))
+        tokio::spawn(listener.accept(Arc::clone(&workers), Arc::clone(&broker), stop.clone()))
     };
     let acceptors = listeners.into_iter().map(accept).collect();
     log_upkeep::begin(&broker);
@@ -169,7 +168,9 @@ async fn open(
         fetch_sessions: FetchSessions::new(settings.fetch_sessions_max, || Uuid::new_v4().as_u128() as u32),
         producer_ids: ProducerIds::default(),
         request_memory: RequestMemory::new(settings.request_memory_bytes),
-        connections: ConnectionCount::new(settings.connection_limits),
+        // Answers may hold as much again as requests.
+        answer_memory: AnswerMemory::new(settings.request_memory_bytes),
+        connections: Arc::default(),
         metrics: Metrics::new(weak.clone()),
         tasks: Tasks::new(stop.clone()),
         topic_settings: parking_lot::RwLock::default(),

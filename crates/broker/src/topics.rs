@@ -1,5 +1,7 @@
 //! Topics that the broker makes by itself, and what follows when topics go.
 
+use std::collections::{BTreeSet, HashMap};
+
 use millstream_coordinator::DeletedTopic;
 use millstream_metadata::catalog::{CreateTopicError, NewTopic, Topic};
 use millstream_metadata::store::StoreError;
@@ -23,7 +25,11 @@ pub(crate) enum InternalTopicError {
 
 impl Broker {
     /// Makes topics that a client has asked for (`auto.create.topics.enable`); answers those that were refused.
-    pub(crate) async fn auto_create(&self, node: BrokerId, names: Vec<String>) -> Vec<(String, CreateTopicError)> {
+    pub(crate) async fn auto_create(
+        &self,
+        node: BrokerId,
+        names: BTreeSet<String>,
+    ) -> HashMap<String, CreateTopicError> {
         let topics: Vec<NewTopic> = names.into_iter().map(NewTopic::named).collect();
         match self.catalog().create_topics(node, &topics, false).await {
             Ok(outcomes) => {
@@ -36,7 +42,7 @@ impl Broker {
             }
             Err(error) => {
                 error!(%error, "topics could not be made on demand");
-                Vec::new()
+                HashMap::new()
             }
         }
     }

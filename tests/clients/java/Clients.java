@@ -65,15 +65,27 @@ public class Clients {
         return taken;
     }
 
+    /// Polls the members in turn until each owns so many partitions and all together six.
+    static void untilEachOwns(List<KafkaConsumer<String, String>> members, int count) {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+        while (System.nanoTime() < end) {
+            members.forEach(member -> member.poll(Duration.ofMillis(50)));
+            Set<TopicPartition> all = new HashSet<>();
+            members.forEach(member -> all.addAll(member.assignment()));
+            if (all.size() == 6 && members.stream().allMatch(member -> member.assignment().size() == count)) return;
+        }
+        throw new AssertionError("the members own " + members.stream().map(KafkaConsumer::assignment).toList());
+    }
+
     public static void main(String[] args) throws Exception {
         try (Admin admin = Admin.create(settings())) {
             topics(admin);
-            records();
+            records(admin);
             groups(admin);
             configs(admin);
             claim("the admin client deletes topics and groups", () -> {
                 admin.deleteConsumerGroups(List.of("java-group")).all().get();
-                admin.deleteTopics(List.of(TOPIC)).all().get();
+                admin.deleteTopics(List.of(TOPIC, "java-large", "java-shared")).all().get();
             });
         }
     }
@@ -97,7 +109,7 @@ public class Clients {
         });
     }
 
-    static void records() {
+    static void records(Admin admin) {
         claim("an idempotent producer's records are all there, once and in order, with every codec", () -> {
             List<String> sent = new ArrayList<>();
             for (String codec : List.of("none", "gzip", "snappy", "lz4", "zstd")) {
@@ -133,7 +145,7 @@ public class Clients {
                 equal(read.timestamp(), at.timestamp());
             }
         });
-        claim("a record that is too large is refused and the next one taken", () -> {
+        claim("a record that is too large is refused, and taken where the topic allows it", () -> {
             try (KafkaProducer<String, String> producer = producer("max.request.size", "5000000")) {
                 try {
                     producer.send(new ProducerRecord<>(TOPIC, 1, null, "x".repeat(2_000_000))).get();
@@ -142,6 +154,25 @@ public class Clients {
                     equal(e.getCause().getClass(), RecordTooLargeException.class);
                 }
                 producer.send(new ProducerRecord<>(TOPIC, 1, null, "small")).get();
+                admin.createTopics(List.of(new NewTopic("java-large", 1, (short) 1).configs(Map.of("max.message.bytes", "5000000")))).all().get();
+                producer.send(new ProducerRecord<>("java-large", 0, null, "x".repeat(3_000_000))).get();
+            }
+            try (KafkaConsumer<String, String> consumer = consumer()) {
+                consumer.assign(List.of(new TopicPartition("java-large", 0)));
+                equal(take(consumer, 1).get(0).value().length(), 3_000_000);
+            }
+        });
+        claim("a consumer seeks, pauses and resumes", () -> {
+            TopicPartition first = new TopicPartition(TOPIC, 0);
+            try (KafkaConsumer<String, String> consumer = consumer("max.poll.records", "1")) {
+                consumer.assign(List.of(first));
+                consumer.seek(first, 2000);
+                equal(take(consumer, 1).get(0).offset(), 2000L);
+                consumer.pause(List.of(first));
+                equal(consumer.poll(Duration.ofMillis(500)).count(), 0);
+                consumer.seek(first, 3);
+                consumer.resume(List.of(first));
+                equal(take(consumer, 1).get(0).offset(), 3L);
             }
         });
         claim("offsets are found by time and at the ends", () -> {
@@ -182,6 +213,43 @@ public class Clients {
                 equal(one.committed(Set.of(mine)).get(mine), new OffsetAndMetadata(7, "note"));
                 String state = admin.describeConsumerGroups(List.of("java-group")).all().get().get("java-group").groupState().toString();
                 equal(state, "Stable");
+            }
+        });
+        claim("members that come and go take and give single partitions, and keep the others", () -> {
+            admin.createTopics(List.of(new NewTopic("java-shared", 6, (short) 1))).all().get();
+            Set<TopicPartition> revoked = new HashSet<>();
+            List<KafkaConsumer<String, String>> members = new ArrayList<>();
+            for (int count = 1; count <= 3; count++) {
+                KafkaConsumer<String, String> member = consumer("group.id", "java-cooperative", "heartbeat.interval.ms", "300",
+                    "partition.assignment.strategy", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor");
+                member.subscribe(List.of("java-shared"), new ConsumerRebalanceListener() {
+                    public void onPartitionsAssigned(Collection<TopicPartition> partitions) {}
+
+                    public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+                        revoked.addAll(partitions);
+                    }
+                });
+                members.add(member);
+                List<Set<TopicPartition>> before = members.stream().map(KafkaConsumer::assignment).map(Set::copyOf).toList();
+                revoked.clear();
+                untilEachOwns(members, 6 / count);
+                for (int i = 0; i < count - 1; i++) equal(before.get(i).containsAll(members.get(i).assignment()), true);
+                equal(revoked.size(), count == 1 ? 0 : 6 / count);
+            }
+            members.remove(2).close();
+            untilEachOwns(members, 3);
+            equal(admin.describeConsumerGroups(List.of("java-cooperative")).all().get().get("java-cooperative").members().size(), 2);
+            members.forEach(KafkaConsumer::close);
+            Set<String> listed = new HashSet<>();
+            admin.listGroups().all().get().forEach(group -> listed.add(group.groupId()));
+            equal(listed.containsAll(Set.of("java-group", "java-cooperative")), true);
+        });
+        claim("a group's offsets are set from outside and its members go on there", () -> {
+            TopicPartition first = new TopicPartition(TOPIC, 0);
+            admin.alterConsumerGroupOffsets("java-outside", Map.of(first, new OffsetAndMetadata(42))).all().get();
+            try (KafkaConsumer<String, String> consumer = consumer("group.id", "java-outside")) {
+                consumer.assign(List.of(first));
+                equal(take(consumer, 1).get(0).offset(), 42L);
             }
         });
         claim("a static member comes back without a rebalance", () -> {

@@ -3,12 +3,22 @@
 import time
 import uuid
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+)
 
 from claims import BOOTSTRAP, claim, equal, prove
 
 TOPIC = "confluent-one"
+LARGE = "confluent-large"
+SHARED = "confluent-shared"
 admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
 
 
@@ -129,10 +139,121 @@ def offsets():
     equal(latest.offset, high)
 
 
-@claim("confluent-kafka reads and alters configs")
+@claim("confluent-kafka reads configs, alters them and takes them back")
 def configs():
-    resource = ConfigResource(ConfigResource.Type.TOPIC, TOPIC)
-    equal(done(admin.describe_configs([resource]))["retention.ms"].value, "86400000")
+    def retention():
+        return done(admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, TOPIC)]))["retention.ms"].value
+
+    def alter(operation):
+        entry = ConfigEntry("retention.ms", "7200000", incremental_operation=operation)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, TOPIC, incremental_configs=[entry])
+        done(admin.incremental_alter_configs([resource]))
+
+    equal(retention(), "86400000")
+    alter(AlterConfigOpType.SET)
+    equal(retention(), "7200000")
+    alter(AlterConfigOpType.DELETE)
+    equal(retention(), "604800000")
+
+
+@claim("confluent-kafka seeks, pauses and resumes")
+def pause():
+    place = TopicPartition(TOPIC, 0, 500)
+    reader = consumer(str(uuid.uuid4()))
+    reader.assign([place])
+    equal(take(reader, 1)[0].offset(), 500)
+    reader.pause([place])
+    equal(reader.poll(0.5), None)
+    reader.seek(TopicPartition(TOPIC, 0, 100))
+    reader.resume([place])
+    equal(take(reader, 1)[0].offset(), 100)
+    reader.close()
+
+
+@claim("large records pass where the topic allows them and are refused where not")
+def large():
+    done(admin.create_topics([NewTopic(LARGE, 1, 1, config={"max.message.bytes": "6000000"})]))
+    value = bytes(range(256)) * 20_000
+    outcomes = []
+    producer = Producer({"bootstrap.servers": BOOTSTRAP, "message.max.bytes": 8_000_000})
+    for topic in [LARGE, TOPIC]:
+        producer.produce(topic, value, partition=0, on_delivery=lambda error, _: outcomes.append(error and error.code()))
+        equal(producer.flush(30), 0)
+    equal(outcomes, [None, KafkaError.MSG_SIZE_TOO_LARGE])
+    reader = consumer(str(uuid.uuid4()))
+    reader.assign([TopicPartition(LARGE, 0, 0)])
+    equal(take(reader, 1)[0].value() == value, True)
+    reader.close()
+
+
+def owned(members, until):
+    """Polls the members in turn until what each owns is as wanted; the partitions of each."""
+    end = time.monotonic() + 60
+    while True:
+        for member in members:
+            member.poll(0.1)
+        owned = [sorted(place.partition for place in member.assignment()) for member in members]
+        if until(owned):
+            return owned
+        if time.monotonic() > end:
+            raise AssertionError(f"the members own {owned}")
+
+
+def split(count):
+    """Whether six partitions are spread over so many members, each to one."""
+    return lambda owned: sorted(sum(owned, [])) == list(range(6)) and {len(mine) for mine in owned} == {6 // count}
+
+
+@claim("members that come and go share the partitions, and cooperative ones keep theirs")
+def rebalance():
+    done(admin.create_topics([NewTopic(SHARED, 6, 1)]))
+    for strategy in ["range", "roundrobin", "cooperative-sticky"]:
+        settings = {"partition.assignment.strategy": strategy, "heartbeat.interval.ms": 300}
+        members = []
+        for count in [1, 2, 3]:
+            before = [set(place.partition for place in member.assignment()) for member in members]
+            members.append(consumer(f"confluent-{strategy}", **settings))
+            members[-1].subscribe([SHARED])
+            now = owned(members, split(count))
+            if strategy == "cooperative-sticky":
+                equal([set(mine) <= was for mine, was in zip(now, before)], [True] * (count - 1))
+        members.pop().close()
+        owned(members, split(2))
+        described = done(admin.describe_consumer_groups([f"confluent-{strategy}"]))
+        equal((described.partition_assignor, len(described.members)), (strategy, 2))
+        for member in members:
+            member.close()
+
+
+@claim("a static member comes back to its partitions without a rebalance")
+def static():
+    revoked = []
+
+    def member(number):
+        settings = {"group.instance.id": f"member-{number}", "heartbeat.interval.ms": 300}
+        reader = consumer("confluent-static", **settings)
+        reader.subscribe([SHARED], on_revoke=lambda _, places: revoked.append((number, places)))
+        return reader
+
+    members = [member(0), member(1)]
+    before = owned(members, split(2))
+    revoked.clear()
+    members[1].close()
+    members[1] = member(1)
+    equal(owned(members, split(2)), before)
+    equal([places for number, places in revoked if number == 0], [])
+    for reader in members:
+        reader.close()
+
+
+@claim("confluent-kafka deletes records and sets a group's offsets")
+def delete_records():
+    place = TopicPartition(TOPIC, 0, 10)
+    equal(done(admin.delete_records([place])).low_watermark, 10)
+    equal(done(admin.list_offsets({TopicPartition(TOPIC, 0): OffsetSpec.earliest()})).offset, 10)
+    done(admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions("confluent", [TopicPartition(TOPIC, 0, 77)])]))
+    asked = ConsumerGroupTopicPartitions("confluent", [TopicPartition(TOPIC, 0)])
+    equal(done(admin.list_consumer_group_offsets([asked])).topic_partitions[0].offset, 77)
 
 
 @claim("confluent-kafka adds partitions and sees groups")
@@ -143,10 +264,11 @@ def alter():
     equal("confluent" in groups, True)
 
 
-@claim("confluent-kafka deletes a group and a topic")
+@claim("confluent-kafka deletes a group and topics")
 def delete():
     done(admin.delete_consumer_groups(["confluent"]))
-    done(admin.delete_topics([TOPIC]))
+    for deleted in admin.delete_topics([TOPIC, LARGE, SHARED]).values():
+        deleted.result(timeout=30)
 
 
 prove()

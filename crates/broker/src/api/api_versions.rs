@@ -5,8 +5,8 @@
 
 use std::ops::RangeInclusive;
 
-use millstream_protocol::ErrorCode;
 use millstream_protocol::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use millstream_protocol::{ApiKey, ErrorCode};
 
 use super::{Answer, Call, RequestError, encode_version, served};
 use crate::Broker;
@@ -40,20 +40,21 @@ pub(crate) async fn handle(broker: &Broker, call: &Call, request: ApiVersionsReq
     }
 }
 
-/// The answer, in version 0, to a request in a version that is not served: its body cannot be read.
+/// The answer, in version 0, to a request in a version that is not served: its body cannot be read. It names this API
+/// alone, as Kafka's does.
 pub(super) fn answer_to_unknown_version(call: &Call) -> Result<Answer, RequestError> {
     let error_code = ErrorCode::UnsupportedVersion.code();
-    let response = ApiVersionsResponse { error_code, api_keys: api_keys(), ..ApiVersionsResponse::default() };
+    let api_keys = vec![advertised(ApiKey::ApiVersions, VERSIONS)];
+    let response = ApiVersionsResponse { error_code, api_keys, ..ApiVersionsResponse::default() };
     encode_version::<ApiVersionsRequest>(call, &response, 0)
 }
 
 fn api_keys() -> Vec<ApiVersion> {
-    let versions = served().into_iter().map(|(api, versions)| ApiVersion {
-        api_key: api.code(),
-        min_version: *versions.start(),
-        max_version: *versions.end(),
-    });
-    versions.collect()
+    served().into_iter().map(|(api, versions)| advertised(api, versions)).collect()
+}
+
+fn advertised(api: ApiKey, versions: RangeInclusive<i16>) -> ApiVersion {
+    ApiVersion { api_key: api.code(), min_version: *versions.start(), max_version: *versions.end() }
 }
 
 /// Letters and digits, with `-` and `.` between them (KIP-511).

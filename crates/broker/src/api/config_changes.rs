@@ -26,6 +26,13 @@ pub(super) struct Altered {
     pub(super) message: Option<String>,
 }
 
+impl Altered {
+    fn refuse(&mut self, error: ErrorCode, message: String) {
+        self.error = error;
+        self.message = Some(message);
+    }
+}
+
 /// Makes the changes that can be made, in one durable write.
 pub(super) async fn alter(
     broker: &Broker,
@@ -48,32 +55,25 @@ pub(super) async fn alter(
                 places.push(answers.len());
                 changes.push(ConfigChange { resource, operations, replace: alteration.replace });
             }
-            Err(message) => {
-                answer.error = ErrorCode::InvalidRequest;
-                answer.message = Some(message);
-            }
+            Err(message) => answer.refuse(ErrorCode::InvalidRequest, message),
         }
         answers.push(answer);
     }
-    match broker.catalog().alter_configs(call.node(), &changes, validate_only).await {
-        Ok(outcomes) => {
-            for ((place, change), outcome) in places.into_iter().zip(&changes).zip(outcomes) {
-                match outcome {
-                    Ok(()) if validate_only => {}
-                    Ok(()) => apply(broker, &change.resource),
-                    Err(error) => {
-                        answers[place].error = alter_configs_error(&error);
-                        answers[place].message = Some(error.to_string());
-                    }
-                }
-            }
-        }
+    let altered = match broker.catalog().alter_configs(call.node(), &changes, validate_only).await {
+        Ok(altered) => altered,
         Err(error) => {
             error!(%error, "configs could not be changed");
             for place in places {
-                answers[place].error = ErrorCode::UnknownServerError;
-                answers[place].message = Some(error.to_string());
+                answers[place].refuse(ErrorCode::UnknownServerError, error.to_string());
             }
+            return answers;
+        }
+    };
+    for ((place, change), outcome) in places.into_iter().zip(&changes).zip(altered) {
+        match outcome {
+            Ok(()) if validate_only => {}
+            Ok(()) => apply(broker, &change.resource),
+            Err(error) => answers[place].refuse(alter_configs_error(&error), error.to_string()),
         }
     }
     answers

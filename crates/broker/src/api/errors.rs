@@ -3,7 +3,7 @@
 
 use millstream_coordinator::GroupError;
 use millstream_metadata::catalog::{AlterConfigsError, AssignmentError};
-use millstream_model::batch::{BatchError, RECORD_ERRORS_MAX, RecordErrorReason, ValidationError};
+use millstream_model::batch::{BatchError, RECORD_ERRORS_MAX, RecordError, RecordErrorReason, ValidationError};
 use millstream_protocol::ErrorCode;
 use millstream_protocol::produce::BatchIndexAndErrorMessage;
 use millstream_storage::{AppendError, DeleteRecordsError, ReadError, SequenceError, StorageError};
@@ -70,7 +70,7 @@ pub(super) fn batch_error(error: &BatchError) -> Refused {
 /// A batch whose records the topic does not take; names the records where Kafka does (KIP-467).
 pub(super) fn validation_error(error: &ValidationError, partition: &str) -> Refused {
     match error {
-        ValidationError::Rejected { errors, count: _ } => {
+        ValidationError::Rejected { errors, count } => {
             let of_time = |reason: RecordErrorReason| match reason {
                 RecordErrorReason::NoKey => false,
                 RecordErrorReason::TimestampOutOfRange { .. } | RecordErrorReason::ProducerSetLogAppendTime => true,
@@ -79,8 +79,8 @@ pub(super) fn validation_error(error: &ValidationError, partition: &str) -> Refu
                 (ErrorCode::InvalidTimestamp, "One or more records have been rejected due to invalid timestamp")
             } else {
                 let message = format!(
-                    "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: {partition}",
-                    errors.len()
+                    "One or more records have been rejected due to {count} record errors in total, and only showing the first three errors at most: {}",
+                    first_three(errors, partition)
                 );
                 return Refused {
                     code: ErrorCode::InvalidRecord,
@@ -90,8 +90,8 @@ pub(super) fn validation_error(error: &ValidationError, partition: &str) -> Refu
             };
             Refused { code, message: Some(message.to_owned()), records: named(errors, partition) }
         }
-        ValidationError::Decompress(_) => Refused::with_message(ErrorCode::CorruptMessage, error.to_string()),
-        ValidationError::BaseOffset(_)
+        ValidationError::Decompress(_)
+        | ValidationError::BaseOffset(_)
         | ValidationError::NoRecords(_)
         | ValidationError::CountAgainstRange { .. }
         | ValidationError::ControlBatch
@@ -102,16 +102,28 @@ pub(super) fn validation_error(error: &ValidationError, partition: &str) -> Refu
     }
 }
 
-fn named(errors: &[millstream_model::batch::RecordError], partition: &str) -> Vec<BatchIndexAndErrorMessage> {
-    let message = |reason: RecordErrorReason| match reason {
-        RecordErrorReason::NoKey => format!("{reason} {partition}."),
+/// The beginning of the list, in the form in which Kafka prints it.
+fn first_three(errors: &[RecordError], partition: &str) -> String {
+    let texts = errors.iter().take(3).map(|error| {
+        let (index, message) = (error.batch_index, record_message(error.reason, partition));
+        format!("RecordError(batchIndex={index}, message='{message}')")
+    });
+    format!("[{}]", texts.collect::<Vec<_>>().join(", "))
+}
+
+fn record_message(reason: RecordErrorReason, partition: &str) -> String {
+    match reason {
+        RecordErrorReason::NoKey => format!("{reason} {partition}"),
         RecordErrorReason::TimestampOutOfRange { .. } | RecordErrorReason::ProducerSetLogAppendTime => {
             reason.to_string()
         }
-    };
+    }
+}
+
+fn named(errors: &[RecordError], partition: &str) -> Vec<BatchIndexAndErrorMessage> {
     let named = errors.iter().take(RECORD_ERRORS_MAX).map(|error| BatchIndexAndErrorMessage {
         batch_index: error.batch_index,
-        batch_index_error_message: Some(message(error.reason)),
+        batch_index_error_message: Some(record_message(error.reason, partition)),
     });
     named.collect()
 }

@@ -68,9 +68,13 @@ pub(crate) async fn handle(broker: &Broker, call: &Call, request: FetchRequest) 
 fn split(broker: &Broker, version: i16, request: FetchRequest) -> (Limits, SessionRequest) {
     let read_up_to =
         if request.isolation_level == READ_COMMITTED { ReadUpto::LastStable } else { ReadUpto::HighWatermark };
+    let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0).min(broker.settings().fetch_bytes_max);
+    // The first batch is sent however little room is left for answers.
+    let bytes_max = bytes_max.min(broker.answer_memory().free_bytes().max(1));
     let limits = Limits {
-        bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
-        bytes_max: usize::try_from(request.max_bytes).unwrap_or(0).min(broker.settings().fetch_bytes_max),
+        // More than may be sent cannot be waited for.
+        bytes_min: usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max),
+        bytes_max,
         wait_max: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         read_up_to,
     };

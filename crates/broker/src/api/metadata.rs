@@ -3,9 +3,10 @@
 //! Asking for a topic that is not there makes it, where `auto.create.topics.enable` and the request (from version 4)
 //! allow it.
 
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
-use millstream_metadata::catalog::{Image, Topic};
+use millstream_metadata::catalog::{CreateTopicError, Image, Topic, validate_topic_name};
 use millstream_model::TopicId;
 use millstream_protocol::ErrorCode;
 use millstream_protocol::metadata::{
@@ -70,10 +71,10 @@ async fn asked_topics(
     may_create: bool,
 ) -> Vec<MetadataResponseTopic> {
     let missing = missing_names(&broker.image(), &asked);
-    let refusals = if may_create && broker.settings().auto_create_topics && !missing.is_empty() {
+    let refusals: HashMap<String, CreateTopicError> = if may_create && broker.settings().auto_create_topics && !missing.is_empty() {
         broker.auto_create(call.node(), missing).await
     } else {
-        Vec::new()
+        HashMap::new()
     };
     let image = broker.image();
     let answers = asked.into_iter().map(|asked| {
@@ -90,10 +91,9 @@ async fn asked_topics(
             Some(name) => match image.topic(&name) {
                 Some(topic) => described(broker, &image, topic),
                 None => {
-                    let refusal = refusals.iter().find(|(refused, _)| *refused == name);
-                    let code = match refusal {
-                        Some((_, error)) => create_error(error),
-                        None if millstream_metadata::catalog::validate_topic_name(&name).is_err() => ErrorCode::InvalidTopicException,
+                    let code = match refusals.get(&name) {
+                        Some(error) => create_error(error),
+                        None if validate_topic_name(&name).is_err() => ErrorCode::InvalidTopicException,
                         None => ErrorCode::UnknownTopicOrPartition,
                     };
                     MetadataResponseTopic { error_code: code.code(), name: Some(name), ..MetadataResponseTopic::default() }
@@ -104,7 +104,8 @@ async fn asked_topics(
     answers.collect()
 }
 
-fn missing_names(image: &Image, asked: &[MetadataRequestTopic]) -> Vec<String> {
+/// Each once, in the order of the names.
+fn missing_names(image: &Image, asked: &[MetadataRequestTopic]) -> BTreeSet<String> {
     let names = asked.iter().filter_map(|topic| topic.name.as_ref());
     names.filter(|name| image.topic(name).is_none()).cloned().collect()
 }

@@ -10,8 +10,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
-use millstream_model::batch::{Batch, validate_records};
+use millstream_model::batch::{Batch, BatchError, validate_records};
+use millstream_model::compression::CompressionType;
 use millstream_model::wire::Records;
 use millstream_model::{PartitionIndex, TimestampMs, TopicId};
 use millstream_protocol::ErrorCode;
@@ -32,6 +34,8 @@ pub(crate) const ADVERTISED: RangeInclusive<i16> = 0..=13;
 
 /// First version that names topics by id.
 const TOPIC_ID_FROM: i16 = 13;
+/// First version whose records may be compressed with zstd (KIP-110).
+const ZSTD_FROM: i16 = 7;
 /// First version that tells who leads instead.
 const CURRENT_LEADER_FROM: i16 = 10;
 /// What a batch may hold decompressed when `compression.type` asks for another codec.
@@ -155,12 +159,7 @@ impl Append<'_> {
     /// The one batch of a partition's payload, as it is to be stored.
     fn checked_batch(&self, hosted: &Hosted, records: Option<Records>) -> Result<Batch, Refused> {
         let topic = &hosted.topic;
-        let bytes = records.map(Records::into_contiguous).unwrap_or_default();
-        let (batch, rest) = Batch::parse(bytes).map_err(|error| batch_error(&error))?;
-        if !rest.is_empty() {
-            let message = "Produce requests must have exactly one record batch per partition".to_owned();
-            return Err(Refused::with_message(ErrorCode::InvalidRecord, message));
-        }
+        let batch = self.only_batch(hosted, records.map(Records::into_contiguous).unwrap_or_default())?;
         // Transactions are not served yet: nobody can have begun one.
         if self.transactional || batch.header().attributes.is_transactional() {
             return Err(ErrorCode::InvalidTxnState.into());
@@ -169,28 +168,62 @@ impl Append<'_> {
             .map_err(|error| validation_error(&error, &hosted.name()))?;
         let batch = match topic.compression {
             Some(compression) if compression.kind() != batch.header().compression() => {
-                batch.recompressed(compression, RECOMPRESSED_BYTES_MAX).map_err(|error| {
-                    Refused::with_message(ErrorCode::CorruptMessage, error.to_string())
-                })?
+                let recompressed = batch.recompressed(compression, RECOMPRESSED_BYTES_MAX).map_err(|error| {
+                    Refused::with_message(ErrorCode::InvalidRecord, error.to_string())
+                })?;
+                check_size(hosted, &recompressed)?;
+                recompressed
             }
             _ => batch,
         };
-        let batch = if batch.header().max_timestamp == validated.max_timestamp {
+        let bytes = batch.bytes().len();
+        if bytes > topic.log.segment_bytes as usize {
+            let message = format!(
+                "Message batch size is {bytes} bytes in append to partition {}, which exceeds the maximum configured segment size of {}.",
+                hosted.name(),
+                topic.log.segment_bytes
+            );
+            return Err(Refused::with_message(ErrorCode::RecordListTooLarge, message));
+        }
+        Ok(if batch.header().max_timestamp == validated.max_timestamp {
             batch
         } else {
             batch.with_head(|head| head.set_max_timestamp(validated.max_timestamp))
-        };
-        if batch.bytes().len() > topic.message_bytes_max {
-            let message = format!(
-                "The record batch size in the append to {} is {} bytes which exceeds the maximum configured value of {}.",
-                hosted.name(),
-                batch.bytes().len(),
-                topic.message_bytes_max
-            );
-            return Err(Refused::with_message(ErrorCode::MessageTooLarge, message));
-        }
-        Ok(batch)
+        })
     }
+
+    /// The batch that a payload consists of. Kafka passes over the beginning of another one behind it, and looks at
+    /// the size before the CRC.
+    fn only_batch(&self, hosted: &Hosted, bytes: Bytes) -> Result<Batch, Refused> {
+        if let Ok(framed) = Batch::framed(&bytes) {
+            match Batch::framed(&bytes.slice(framed.bytes().len()..)) {
+                Err(BatchError::Truncated { .. }) => {}
+                Err(error) => return Err(batch_error(&error)),
+                Ok(_) => {
+                    let message = "Produce requests must have exactly one record batch per partition".to_owned();
+                    return Err(Refused::with_message(ErrorCode::InvalidRecord, message));
+                }
+            }
+            if framed.header().compression() == CompressionType::Zstd && self.call.version() < ZSTD_FROM {
+                return Err(ErrorCode::UnsupportedCompressionType.into());
+            }
+            check_size(hosted, &framed)?;
+        }
+        Batch::parse(bytes).map(|(batch, _)| batch).map_err(|error| batch_error(&error))
+    }
+}
+
+/// `max.message.bytes`.
+fn check_size(hosted: &Hosted, batch: &Batch) -> Result<(), Refused> {
+    let (bytes, bytes_max) = (batch.bytes().len(), hosted.topic.message_bytes_max);
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    let message = format!(
+        "The record batch size in the append to {} is {bytes} bytes which exceeds the maximum configured value of {bytes_max}.",
+        hosted.name()
+    );
+    Err(Refused::with_message(ErrorCode::MessageTooLarge, message))
 }
 
 impl Refused {

@@ -116,8 +116,12 @@ impl Groups {
         Ok(groups)
     }
 
-    /// Topics are gone: what groups committed for them goes too.
+    /// Topics are gone: what groups committed for them goes too, and all groups with their own topic.
     pub(crate) fn topics_deleted(&self, topics: &[DeletedTopic]) {
+        if topics.iter().any(|deleted| deleted.topic == CONSUMER_OFFSETS) {
+            let shards = std::mem::take(&mut *self.shards.lock());
+            shards.values().filter_map(|cell| cell.get()).for_each(|shard| shard.retire());
+        }
         for shard in self.loaded() {
             shard.tell(Event::TopicsDeleted(topics.to_vec()));
         }

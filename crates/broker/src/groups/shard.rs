@@ -48,6 +48,8 @@ pub(super) struct Shard {
 struct State {
     machine: GroupShard,
     waiting: HashMap<ReplyId, oneshot::Sender<Answer>>,
+    /// The shard's log is gone: it answers nobody any more.
+    retired: bool,
 }
 
 impl Shard {
@@ -57,7 +59,7 @@ impl Shard {
         let mut machine = GroupShard::new(broker.group_settings());
         replay_log(&mut machine, &log, clock.as_ref()).await?;
         let effects = machine.loaded(now(clock.as_ref()));
-        let state = Mutex::new(State { machine, waiting: HashMap::new() });
+        let state = Mutex::new(State { machine, waiting: HashMap::new(), retired: false });
         let tasks = broker.tasks().clone();
         let shard = Arc::new(Self { state, log, clock, tasks, deadline_changed: Notify::new() });
         shard.carry_out(&mut shard.state.lock(), effects);
@@ -65,12 +67,23 @@ impl Shard {
         Ok(shard)
     }
 
-    /// Handles a request; the answer comes through the receiver, or never if the broker stops.
+    /// Ends the shard, because its log was deleted. Whoever waits learns that the coordinator is not available.
+    pub(super) fn retire(&self) {
+        let mut state = self.state.lock();
+        state.retired = true;
+        state.waiting.clear();
+        drop(state);
+        self.deadline_changed.notify_one();
+    }
+
+    /// Handles a request; the answer comes through the receiver, or never if the broker stops or the shard is retired.
     pub(super) fn call(self: &Arc<Self>, reply: ReplyId, event: Event) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state.lock();
-        state.waiting.insert(reply, sender);
-        self.handle(&mut state, event);
+        if !state.retired {
+            state.waiting.insert(reply, sender);
+            self.handle(&mut state, event);
+        }
         receiver
     }
 
@@ -197,10 +210,13 @@ fn replay_batch(machine: &mut GroupShard, batch: &Batch, now: Now) -> Result<(),
     Ok(())
 }
 
-/// Ticks the shard when its deadlines come, as long as it lives.
+/// Ticks the shard when its deadlines come, until it is retired.
 async fn keep_time(shard: Weak<Shard>) {
     loop {
         let Some(strong) = shard.upgrade() else { return };
+        if strong.state.lock().retired {
+            return;
+        }
         let deadline = strong.read(GroupShard::next_deadline);
         match deadline {
             Some(deadline) => {

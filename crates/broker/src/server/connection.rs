@@ -13,13 +13,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use millstream_protocol::FrameLengthError;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::frames::FrameBuffer;
-use super::memory::RequestMemoryPermit;
+use super::memory::{AnswerMemoryShare, RequestMemoryPermit};
 use super::peer::Peer;
 use crate::Broker;
 use crate::api::{self, Answer, Begun, RequestError};
@@ -33,6 +33,8 @@ const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 const SLICES_PER_WRITE_MAX: usize = 64;
 /// A frame that has begun must make progress within this time; it holds request memory.
 const FRAME_STALL: Duration = Duration::from_secs(30);
+/// How long a stopping broker waits for a peer to take more of its answer.
+const LAST_ANSWER_STALL: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,8 @@ pub(super) enum Closed {
     Idle,
     #[error("a frame did not arrive in full: no byte for {} s", FRAME_STALL.as_secs())]
     Stalled,
+    #[error("its answers are not read: no byte for longer than connections.max.idle.ms")]
+    Unread,
     #[error(transparent)]
     Frame(#[from] FrameLengthError),
     #[error(transparent)]
@@ -58,7 +62,7 @@ impl Closed {
     pub(super) fn is_violation(&self) -> bool {
         match self {
             Self::Request(RequestError::Stopping) => false,
-            Self::Frame(_) | Self::Request(_) | Self::Stalled => true,
+            Self::Frame(_) | Self::Request(_) | Self::Stalled | Self::Unread => true,
             Self::ByPeer | Self::Stopping | Self::Idle | Self::Io(_) => false,
         }
     }
@@ -79,12 +83,14 @@ pub(super) struct Connection {
     overlapping: bool,
     /// Slices of answers not yet written.
     outbound: Vec<Bytes>,
+    outbound_memory: AnswerMemoryShare,
     last_activity: Instant,
 }
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, broker: Arc<Broker>, peer: Arc<Peer>) -> Self {
         let frame_bytes_max = broker.settings().socket_request_bytes_max;
+        let outbound_memory = broker.answer_memory().share();
         Self {
             stream,
             broker,
@@ -94,6 +100,7 @@ impl Connection {
             waiting: FuturesOrdered::new(),
             overlapping: true,
             outbound: Vec::new(),
+            outbound_memory,
             last_activity: Instant::now(),
         }
     }
@@ -103,7 +110,7 @@ impl Connection {
         loop {
             if let Err(closed) = self.begin_requests().await {
                 // What was answered before the violation still goes out, as far as the peer takes it.
-                let _ = self.write_answers().await;
+                let _ = self.write_answers(&stop).await;
                 return closed;
             }
             if let Err(closed) = self.step(&stop).await {
@@ -148,6 +155,7 @@ impl Connection {
 
     fn gather(&mut self, answer: Answer) {
         if let Answer::Frame(frame) = answer {
+            self.outbound_memory.add(frame.chunks.iter().map(Bytes::len).sum());
             self.outbound.extend(frame.chunks);
         }
     }
@@ -156,7 +164,7 @@ impl Connection {
     async fn step(&mut self, stop: &CancellationToken) -> Result<(), Closed> {
         let gathered = self.gather_ready()?;
         if !self.outbound.is_empty() {
-            return self.write_answers().await;
+            return self.write_answers(stop).await;
         }
         if gathered {
             // Records that are not acknowledged leave nothing to write, but a request that was read behind them may begin.
@@ -167,7 +175,6 @@ impl Connection {
             None => self.waiting.is_empty() || self.received.len() < READ_AHEAD_BYTES_MAX,
         };
         let deadline = self.deadline();
-        let buffer = self.received.room()?;
         tokio::select! {
             biased;
             () = stop.cancelled(), if self.waiting.is_empty() || !self.overlapping => Err(Closed::Stopping),
@@ -175,7 +182,7 @@ impl Connection {
                 self.gather(answer?);
                 Ok(())
             }
-            read = self.stream.read_buf(buffer), if may_read => {
+            read = read(&self.stream, &mut self.received), if may_read => {
                 if read? == 0 {
                     return Err(Closed::ByPeer);
                 }
@@ -219,16 +226,13 @@ impl Connection {
     }
 
     /// Writes everything gathered, several slices at a time.
-    async fn write_answers(&mut self) -> Result<(), Closed> {
+    async fn write_answers(&mut self, stop: &CancellationToken) -> Result<(), Closed> {
         let mut unsent = std::mem::take(&mut self.outbound);
         let mut first = 0;
         while first < unsent.len() {
             let slices: Vec<IoSlice<'_>> =
                 unsent[first..].iter().take(SLICES_PER_WRITE_MAX).map(|slice| IoSlice::new(slice)).collect();
-            let mut written = self.stream.write_vectored(&slices).await?;
-            if written == 0 {
-                return Err(Closed::ByPeer);
-            }
+            let mut written = self.write(&slices, stop).await?;
             while first < unsent.len() && written >= unsent[first].len() {
                 written -= unsent[first].len();
                 first += 1;
@@ -238,8 +242,38 @@ impl Connection {
             }
         }
         self.last_activity = Instant::now();
+        self.outbound_memory.clear();
         unsent.clear();
         self.outbound = unsent;
         Ok(())
+    }
+
+    /// Writes some of the slices; a peer that takes nothing holds neither memory nor a stopping broker for ever.
+    async fn write(&mut self, slices: &[IoSlice<'_>], stop: &CancellationToken) -> Result<usize, Closed> {
+        let last_call = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_ANSWER_STALL).await;
+        };
+        tokio::select! {
+            biased;
+            written = self.stream.write_vectored(slices) => match written? {
+                0 => Err(Closed::ByPeer),
+                written => Ok(written),
+            },
+            () = tokio::time::sleep(self.broker.settings().connection_idle_max) => Err(Closed::Unread),
+            () = last_call => Err(Closed::Stopping),
+        }
+    }
+}
+
+/// Waits until something has arrived and reads it; a connection that waits and holds nothing has no buffer either.
+async fn read(stream: &TcpStream, received: &mut FrameBuffer) -> Result<usize, Closed> {
+    loop {
+        received.release();
+        stream.readable().await?;
+        match stream.try_read_buf(received.room()?) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return Ok(read?),
+        }
     }
 }

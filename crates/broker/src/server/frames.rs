@@ -53,6 +53,13 @@ impl FrameBuffer {
         self.received.len()
     }
 
+    /// Gives the memory back when nothing is held.
+    pub(crate) fn release(&mut self) {
+        if self.received.is_empty() {
+            self.received = BytesMut::new();
+        }
+    }
+
     /// The buffer with room for the next read.
     pub(crate) fn room(&mut self) -> Result<&mut BytesMut, FrameLengthError> {
         let held = self.received.len();

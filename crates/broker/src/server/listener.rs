@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::peer::Peer;
 use super::workers::Workers;
+use crate::Broker;
 
 /// Connections that the system completes while the acceptor is busy (Kafka's `socket.listen.backlog.size` is 50).
 const BACKLOG: i32 = 1024;
@@ -63,18 +64,17 @@ fn bind_socket(address: SocketAddr) -> io::Result<StdTcpListener> {
     Ok(socket.into())
 }
 
-/// How many connections a broker takes.
+/// How many connections a node takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionLimits {
     pub(crate) connections_max: usize,
     pub(crate) connections_per_ip_max: usize,
 }
 
-/// The connections of a broker, counted in all and per address.
-#[derive(Debug)]
+/// The connections of a process, counted for each of its nodes in all and per address.
+#[derive(Debug, Default)]
 pub(crate) struct ConnectionCount {
-    limits: ConnectionLimits,
-    counts: Mutex<Counts>,
+    by_node: Mutex<HashMap<BrokerId, Counts>>,
 }
 
 #[derive(Debug, Default)]
@@ -84,36 +84,53 @@ struct Counts {
 }
 
 /// Counts one connection until it is dropped.
+#[derive(Debug)]
 struct Counted {
     count: Arc<ConnectionCount>,
+    node: BrokerId,
     ip: IpAddr,
 }
 
-impl ConnectionCount {
-    pub(crate) fn new(limits: ConnectionLimits) -> Arc<Self> {
-        Arc::new(Self { limits, counts: Mutex::default() })
-    }
+/// A limit that is reached, by the name of its config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum TooManyConnections {
+    #[error("max.connections reached")]
+    InAll,
+    #[error("max.connections.per.ip reached")]
+    FromAddress,
+}
 
+impl ConnectionCount {
     /// Connections open now.
     pub(crate) fn open(&self) -> usize {
-        self.counts.lock().all
+        self.by_node.lock().values().map(|counts| counts.all).sum()
     }
 
-    fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Counted> {
-        let mut counts = self.counts.lock();
+    fn admit(
+        self: &Arc<Self>,
+        node: BrokerId,
+        ip: IpAddr,
+        limits: ConnectionLimits,
+    ) -> Result<Counted, TooManyConnections> {
+        let mut by_node = self.by_node.lock();
+        let counts = by_node.entry(node).or_default();
         let from_ip = counts.by_ip.get(&ip).copied().unwrap_or(0);
-        if counts.all >= self.limits.connections_max || from_ip >= self.limits.connections_per_ip_max {
-            return None;
+        if counts.all >= limits.connections_max {
+            return Err(TooManyConnections::InAll);
+        }
+        if from_ip >= limits.connections_per_ip_max {
+            return Err(TooManyConnections::FromAddress);
         }
         counts.all += 1;
         counts.by_ip.insert(ip, from_ip + 1);
-        Some(Counted { count: Arc::clone(self), ip })
+        Ok(Counted { count: Arc::clone(self), node, ip })
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut counts = self.count.counts.lock();
+        let mut by_node = self.count.by_node.lock();
+        let counts = by_node.entry(self.node).or_default();
         counts.all -= 1;
         if let Some(from_ip) = counts.by_ip.get_mut(&self.ip) {
             *from_ip -= 1;
@@ -129,7 +146,7 @@ impl BoundListener {
     pub(crate) async fn accept(
         self,
         workers: Arc<Workers>,
-        count: Arc<ConnectionCount>,
+        broker: Arc<Broker>,
         stop: CancellationToken,
     ) -> io::Result<()> {
         let socket = TcpListener::from_std(self.socket)?;
@@ -147,9 +164,13 @@ impl BoundListener {
                     continue;
                 }
             };
-            let Some(counted) = count.admit(address.ip()) else {
-                warn!(listener = %self.name, peer = %address, "connection closed: max.connections reached");
-                continue;
+            let limits = broker.connection_limits(self.node);
+            let counted = match broker.connections().admit(self.node, address.ip(), limits) {
+                Ok(counted) => counted,
+                Err(reason) => {
+                    warn!(listener = %self.name, peer = %address, %reason, "connection closed");
+                    continue;
+                }
             };
             let _ = stream.set_nodelay(true);
             let reached = stream.local_addr().unwrap_or(self.address).ip().to_canonical();

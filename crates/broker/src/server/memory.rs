@@ -1,7 +1,9 @@
-//! The broker-wide budget of request memory: what all connections together may hold in requests being served.
-//! A connection that finds it used up stops reading until others have been answered.
+//! The broker-wide budgets of memory, over all connections. Requests being served: a connection that finds their budget
+//! used up stops reading until others have been answered. Answers that wait for their peer to read them: while they
+//! leave little room, fetches answer with fewer records.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -49,6 +51,54 @@ impl RequestMemory {
     }
 }
 
+/// Shared by all connections of a broker.
+#[derive(Clone, Debug)]
+pub(crate) struct AnswerMemory {
+    taken: Arc<AtomicUsize>,
+    bytes_max: usize,
+}
+
+/// What the unread answers of one connection hold; returned when dropped.
+#[derive(Debug)]
+pub(crate) struct AnswerMemoryShare {
+    memory: AnswerMemory,
+    bytes: usize,
+}
+
+impl AnswerMemory {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { taken: Arc::default(), bytes_max }
+    }
+
+    /// The share of a connection that has no answers yet.
+    pub(crate) fn share(&self) -> AnswerMemoryShare {
+        AnswerMemoryShare { memory: self.clone(), bytes: 0 }
+    }
+
+    /// Bytes not taken at the moment. What is taken may be more than the budget: an answer is never held back.
+    pub(crate) fn free_bytes(&self) -> usize {
+        self.bytes_max.saturating_sub(self.taken.load(Ordering::Relaxed))
+    }
+}
+
+impl AnswerMemoryShare {
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.memory.taken.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.memory.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = 0;
+    }
+}
+
+impl Drop for AnswerMemoryShare {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
@@ -71,5 +121,16 @@ mod tests {
         let memory = RequestMemory::new(2 * UNIT_BYTES);
         let _all = memory.take(100 * UNIT_BYTES).await;
         assert_eq!(memory.free_bytes(), 0);
+    }
+
+    #[test]
+    fn a_connection_that_ends_returns_what_its_answers_held() {
+        let memory = AnswerMemory::new(100);
+        let mut share = memory.share();
+        share.add(30);
+        share.add(90);
+        assert_eq!(memory.free_bytes(), 0);
+        drop(share);
+        assert_eq!(memory.free_bytes(), 100);
     }
 }

@@ -12,6 +12,6 @@ mod workers;
 
 pub use listener::BindError;
 pub(crate) use listener::{BoundListener, ConnectionCount, ConnectionLimits, bind};
-pub(crate) use memory::RequestMemory;
+pub(crate) use memory::{AnswerMemory, RequestMemory};
 pub(crate) use peer::{ClientSoftware, Peer};
 pub(crate) use workers::Workers;

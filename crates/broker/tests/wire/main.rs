@@ -1,8 +1,14 @@
 //! A broker over a temporary directory, asked over its sockets.
 #![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
 
+mod deleting;
+mod dynamic_configs;
+mod hostile;
 mod metrics;
 mod nodes;
+mod observed;
+mod produce;
 mod protocol;
 mod records;
 mod server;
+mod topic;

@@ -1,25 +1,15 @@
 //! `/metrics` shows what docs/reference/metrics.md says, by name.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use tempfile::TempDir;
 
-const REFERENCE: &str = include_str!("../../../../docs/reference/metrics.md");
+use crate::server::http_get as get;
 
-fn get(address: std::net::SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text
-}
+const REFERENCE: &str = include_str!("../../../../docs/reference/metrics.md");
 
 #[test]
 fn every_metric_is_documented_and_every_documented_metric_is_there() {
     let directory = TempDir::new().unwrap();
-    let mut options = crate::server::options(directory.path(), &[]);
-    options.http = Some("127.0.0.1:0".parse().unwrap());
+    let options = crate::server::options(directory.path(), &[]);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let running = runtime.block_on(millstream_broker::start(options)).unwrap();
     let address = running.http_address().unwrap();

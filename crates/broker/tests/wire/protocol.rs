@@ -1,8 +1,8 @@
-//! What a peer sees of the protocol: versions, order, and what becomes of bytes that are no request.
+//! What a peer sees of the protocol: versions and order.
 
 use crate::server::{Peer, Server};
 use millstream_protocol::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
-use millstream_protocol::metadata::MetadataRequest;
+use millstream_protocol::metadata::{MetadataRequest, MetadataRequestTopic};
 use millstream_protocol::produce::ProduceRequest;
 use millstream_protocol::{ApiKey, Decode, Decoder, Encode, ErrorCode, Request, ResponseHeader};
 
@@ -22,16 +22,53 @@ fn exactly_the_advertised_apis_are_advertised_as_kafka_does() {
 }
 
 #[test]
-fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
+fn an_unknown_version_of_api_versions_is_answered_in_version_0_with_the_versions_that_are_known() {
     let server = Server::start(&[]);
-    let mut peer = server.peer();
-    peer.send_bytes(&[0, 0, 0, 11, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff, 0]);
-    let mut decoder = Decoder::new(peer.receive_bytes().unwrap());
-    let header = ResponseHeader::decode(&mut decoder, ApiKey::ApiVersions, 0).unwrap();
-    let response = ApiVersionsResponse::decode(&mut decoder, 0).unwrap();
-    assert_eq!(header.correlation_id, 7);
-    assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
-    assert!(response.api_keys.iter().any(|api| api.api_key == ApiKey::ApiVersions.code()));
+    for version in [6_i16, 99, i16::MAX, -1] {
+        let mut peer = server.peer();
+        let [high, low] = version.to_be_bytes();
+        peer.send_bytes(&[0, 0, 0, 11, 0, 18, high, low, 0, 0, 0, 7, 0xff, 0xff, 0]);
+        let mut decoder = Decoder::new(peer.receive_bytes().unwrap());
+        let header = ResponseHeader::decode(&mut decoder, ApiKey::ApiVersions, 0).unwrap();
+        let response = ApiVersionsResponse::decode(&mut decoder, 0).unwrap();
+        decoder.finish().unwrap();
+        assert_eq!((header.correlation_id, response.error_code), (7, ErrorCode::UnsupportedVersion.code()));
+        let known: Vec<_> =
+            response.api_keys.iter().map(|api| (api.api_key, api.min_version, api.max_version)).collect();
+        assert_eq!(known, [(18, 0, 5)]);
+        assert_eq!(api_versions(&mut peer).error_code, 0, "the client may ask again");
+    }
+}
+
+#[test]
+fn features_that_are_not_served_are_not_advertised() {
+    let server = Server::start(&[]);
+    let software = || "test".to_owned();
+    let request = ApiVersionsRequest {
+        client_software_name: software(),
+        client_software_version: software(),
+        ..ApiVersionsRequest::default()
+    };
+    for version in 3..=5 {
+        let response = server.peer().ask(&request, version).unwrap();
+        assert_eq!(response.error_code, 0);
+        assert_eq!((response.supported_features.len(), response.finalized_features.len()), (0, 0));
+        assert_eq!(response.finalized_features_epoch, -1, "there are none");
+    }
+}
+
+#[test]
+fn clients_that_name_themselves_badly_are_refused() {
+    let server = Server::start(&[]);
+    for (name, version) in [("", "1"), ("-a", "1"), ("a b", "1"), ("a", ""), ("a", "1.")] {
+        let request = ApiVersionsRequest {
+            client_software_name: name.to_owned(),
+            client_software_version: version.to_owned(),
+            ..ApiVersionsRequest::default()
+        };
+        let code = server.peer().ask(&request, 3).unwrap().error_code;
+        assert_eq!(code, ErrorCode::InvalidRequest.code(), "{name} {version}");
+    }
 }
 
 #[test]
@@ -42,29 +79,6 @@ fn produce_before_version_3_closes_the_connection() {
         peer.send_bytes(&[0, 0, 0, 16, 0, 0, 0, version, 0, 0, 0, 7, 0xff, 0xff, 0, 1, 0, 0, 0, 0]);
         assert!(peer.is_closed(), "version {version}");
     }
-}
-
-#[test]
-fn bytes_that_are_no_request_close_their_connection_and_no_other() {
-    let server = Server::start(&[]);
-    let mut bystander = server.peer();
-    let hostile: [&[u8]; 7] = [
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        &[0xff, 0xff, 0xff, 0xff],
-        &[0x7f, 0xff, 0xff, 0xff],
-        &[0, 0, 0, 0],
-        &[0, 0, 0, 2, 0, 3],
-        // An API key that Kafka has not given out.
-        &[0, 0, 0, 10, 0x7f, 0xff, 0, 0, 0, 0, 0, 7, 0xff, 0xff],
-        // Metadata version 1 with two thousand million topics.
-        &[0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 7, 0xff, 0xff, 0x77, 0x35, 0x94, 0x00],
-    ];
-    for bytes in hostile {
-        let mut peer = server.peer();
-        peer.send_bytes(bytes);
-        assert!(peer.is_closed(), "{bytes:?}");
-    }
-    assert!(bystander.ask(&MetadataRequest::default(), 1).is_some());
 }
 
 #[test]
@@ -80,6 +94,27 @@ fn pipelined_requests_are_answered_in_order() {
         let metadata = peer.receive::<MetadataRequest>(1).unwrap();
         assert_eq!(metadata.brokers.len(), 1);
     }
+}
+
+#[test]
+fn a_missing_topic_that_is_asked_for_twice_is_made_once_and_told_twice() {
+    let server = Server::start(&[]);
+    let asked = MetadataRequestTopic { name: Some("twice".to_owned()), ..MetadataRequestTopic::default() };
+    let topics = Some(vec![asked.clone(), asked]);
+    let metadata = server.peer().ask(&MetadataRequest { topics, ..MetadataRequest::default() }, 1).unwrap();
+    assert_eq!(metadata.topics.iter().map(|topic| topic.error_code).collect::<Vec<_>>(), [0, 0]);
+}
+
+#[test]
+fn many_topics_that_cannot_be_made_are_told_in_time() {
+    let server = Server::start(&[]);
+    let asked = (0..100_000).map(|number| MetadataRequestTopic {
+        name: Some(format!("not a name {number}")),
+        ..MetadataRequestTopic::default()
+    });
+    let request = MetadataRequest { topics: Some(asked.collect()), ..MetadataRequest::default() };
+    let metadata = server.peer().ask(&request, 1).unwrap();
+    assert!(metadata.topics.iter().all(|topic| topic.error_code == ErrorCode::InvalidTopicException.code()));
 }
 
 #[test]

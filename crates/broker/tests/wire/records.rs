@@ -1,82 +1,18 @@
 //! Records on their way: what is produced is fetched, once, also after a restart; what is wrong gets Kafka's code.
 
-use crate::server::{Peer, Server};
 use bytes::Bytes;
-use millstream_model::batch::{Batch, BatchBuilder, BatchIter, ProducerStamp, RecordIter};
+use millstream_model::batch::{BatchBuilder, ProducerStamp};
 use millstream_model::compression::Compression;
 use millstream_model::{ProducerEpoch, ProducerId, Sequence, TimestampMs};
 use millstream_protocol::api_versions::ApiVersionsRequest;
-use millstream_protocol::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
-use millstream_protocol::fetch::{FetchPartition, FetchRequest, FetchTopic, PartitionData};
+use millstream_protocol::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use millstream_protocol::init_producer_id::InitProducerIdRequest;
 use millstream_protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
-use millstream_protocol::produce::{PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData};
-use millstream_protocol::{ErrorCode, Records, frame_request};
+use millstream_protocol::produce::ProduceRequest;
+use millstream_protocol::{ErrorCode, frame_request};
 
-const TOPIC: &str = "measurements";
-
-fn create(peer: &mut Peer, configs: &[(&str, &str)]) {
-    let configs = configs
-        .iter()
-        .map(|(name, value)| CreatableTopicConfig { name: (*name).to_owned(), value: Some((*value).to_owned()) });
-    let topic = CreatableTopic {
-        name: TOPIC.to_owned(),
-        num_partitions: 1,
-        replication_factor: 1,
-        configs: configs.collect(),
-        ..CreatableTopic::default()
-    };
-    let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
-    let response = peer.ask(&request, 7).unwrap();
-    assert_eq!(response.topics[0].error_code, 0, "{:?}", response.topics[0].error_message);
-}
-
-fn batch_of(values: &[&str], producer: ProducerStamp) -> Batch {
-    let mut builder = BatchBuilder::new(Compression::None).producer(producer);
-    for value in values {
-        builder.append(TimestampMs(1_700_000_000_000), None, Some(value.as_bytes()), &[]).unwrap();
-    }
-    builder.build()
-}
-
-fn batch(values: &[&str]) -> Bytes {
-    batch_of(values, ProducerStamp::NONE).into_bytes()
-}
-
-fn produce_request(records: Bytes) -> ProduceRequest {
-    let records = Some(Records::from(records));
-    let partition_data = vec![PartitionProduceData { index: 0, records }];
-    let topic = TopicProduceData { name: TOPIC.to_owned(), partition_data, ..TopicProduceData::default() };
-    ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data: vec![topic], ..ProduceRequest::default() }
-}
-
-fn produce(peer: &mut Peer, records: Bytes) -> PartitionProduceResponse {
-    let mut response = peer.ask(&produce_request(records), 9).unwrap();
-    response.responses.remove(0).partition_responses.remove(0)
-}
-
-fn fetch(peer: &mut Peer, offset: i64, wait_ms: i32, bytes_max: i32) -> PartitionData {
-    let partition =
-        FetchPartition { fetch_offset: offset, partition_max_bytes: bytes_max, ..FetchPartition::default() };
-    let topic = FetchTopic { topic: TOPIC.to_owned(), partitions: vec![partition], ..FetchTopic::default() };
-    let request = FetchRequest { max_wait_ms: wait_ms, min_bytes: 1, topics: vec![topic], ..FetchRequest::default() };
-    peer.ask(&request, 12).unwrap().responses.remove(0).partitions.remove(0)
-}
-
-/// Offsets and values in a partition's answer.
-fn records_of(data: PartitionData) -> Vec<(i64, String)> {
-    assert_eq!(data.error_code, 0);
-    let mut found = Vec::new();
-    for batch in BatchIter::new(data.records.unwrap_or_default().into_contiguous()) {
-        let batch = batch.unwrap();
-        let records = batch.decompressed(1 << 20).unwrap();
-        for (delta, record) in RecordIter::new(&records, batch.header().records_count).enumerate() {
-            let value = String::from_utf8(record.unwrap().value.unwrap().to_vec()).unwrap();
-            found.push((batch.header().base_offset.0 + delta as i64, value));
-        }
-    }
-    found
-}
+use crate::server::{Peer, Server};
+use crate::topic::{TOPIC, batch, batch_of, create, fetch, produce, produce_request, records_of};
 
 fn expected(values: &[(i64, &str)]) -> Vec<(i64, String)> {
     values.iter().map(|(offset, value)| (*offset, (*value).to_owned())).collect()
@@ -105,6 +41,20 @@ fn the_first_batch_is_fetched_whatever_the_limit() {
     produce(&mut peer, batch(&["a"]));
     produce(&mut peer, batch(&["b"]));
     assert_eq!(records_of(fetch(&mut peer, 0, 0, 1)), expected(&[(0, "a")]));
+}
+
+#[test]
+fn more_bytes_than_an_answer_may_have_are_not_waited_for() {
+    let server = Server::start(&[]);
+    let mut peer = server.peer();
+    create(&mut peer, &[]);
+    produce(&mut peer, batch(&["a"]));
+    let partition = FetchPartition { partition_max_bytes: 1 << 20, ..FetchPartition::default() };
+    let topic = FetchTopic { topic: TOPIC.to_owned(), partitions: vec![partition], ..FetchTopic::default() };
+    let (min_bytes, max_bytes, max_wait_ms) = (i32::MAX, 10, i32::MAX);
+    let request = FetchRequest { min_bytes, max_bytes, max_wait_ms, topics: vec![topic], ..FetchRequest::default() };
+    let data = peer.ask(&request, 12).unwrap().responses.remove(0).partitions.remove(0);
+    assert_eq!(records_of(data), expected(&[(0, "a")]));
 }
 
 #[test]
@@ -190,44 +140,6 @@ fn a_repeated_batch_answers_the_offset_of_the_first() {
     let gap = produce(&mut peer, of(&["e"], 4));
     assert_eq!(gap.error_code, ErrorCode::OutOfOrderSequenceNumber.code());
     assert_eq!(records_of(fetch(&mut peer, 0, 0, 1 << 20)).len(), 3);
-}
-
-#[test]
-fn batches_that_lie_get_kafkas_codes_and_are_not_stored() {
-    let server = Server::start(&[]);
-    let mut peer = server.peer();
-    create(&mut peer, &[("max.message.bytes", "200")]);
-    let good = batch(&["a", "b"]);
-    let changed = |position: usize, to: u8| {
-        let mut bytes = good.to_vec();
-        bytes[position] = to;
-        Bytes::from(bytes)
-    };
-    let mut two = good.to_vec();
-    two.extend_from_slice(&good);
-    let cases = [
-        ("a wrong CRC", changed(good.len() - 1, 0xff), ErrorCode::CorruptMessage),
-        ("an old magic", changed(16, 1), ErrorCode::InvalidRecord),
-        ("cut short", good.slice(..good.len() - 1), ErrorCode::InvalidRecord),
-        ("nothing at all", Bytes::new(), ErrorCode::InvalidRecord),
-        ("two batches", two.into(), ErrorCode::InvalidRecord),
-        ("too large", batch(&["x".repeat(200).as_str()]), ErrorCode::MessageTooLarge),
-    ];
-    for (what, bytes, code) in cases {
-        assert_eq!(produce(&mut peer, bytes).error_code, code.code(), "{what}");
-    }
-    assert_eq!(records_of(fetch(&mut peer, 0, 0, 1 << 20)), expected(&[]));
-}
-
-#[test]
-fn a_compacted_topic_names_the_records_without_a_key() {
-    let server = Server::start(&[]);
-    let mut peer = server.peer();
-    create(&mut peer, &[("cleanup.policy", "compact")]);
-    let refused = produce(&mut peer, batch(&["a", "b"]));
-    assert_eq!(refused.error_code, ErrorCode::InvalidRecord.code());
-    let indexes: Vec<i32> = refused.record_errors.iter().map(|error| error.batch_index).collect();
-    assert_eq!(indexes, [0, 1]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A broker on a free port over a temporary directory, and a peer that speaks to it frame by frame.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,14 +10,17 @@ use millstream_broker::{BrokerOptions, Origin, RunningBroker, StaticConfig, star
 use millstream_protocol::{Decode, Decoder, Encode, Request, ResponseHeader, frame_request};
 use tempfile::TempDir;
 
+use crate::observed::{self, NoPanics, RUNTIME_THREAD};
+
 /// Long enough for a busy machine; what waits for it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running broker with its data.
 pub(crate) struct Server {
     runtime: tokio::runtime::Runtime,
     running: Option<RunningBroker>,
     directory: TempDir,
+    _no_panics: NoPanics,
 }
 
 impl Server {
@@ -41,9 +44,11 @@ impl Server {
     }
 
     fn start_with(directory: TempDir, options: BrokerOptions) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        observed::watch();
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).thread_name(RUNTIME_THREAD).enable_all().build().unwrap();
         let running = runtime.block_on(start(options)).unwrap();
-        Self { runtime, running: Some(running), directory }
+        Self { runtime, running: Some(running), directory, _no_panics: NoPanics }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -59,10 +64,24 @@ impl Server {
         Peer::connect(self.address())
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A reading of `/metrics`, by its name without the prefix.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let http = self.running.as_ref().and_then(RunningBroker::http_address);
+        let text = http_get(http.expect("tests' brokers serve HTTP"), "/metrics");
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("millstream_")?.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    }
+
     /// Stops the broker; its data remains.
     pub(crate) fn stop(mut self) -> TempDir {
         let running = self.running.take().expect("the server is stopped once");
-        self.runtime.block_on(running.stop()).unwrap();
+        let stopped = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, running.stop()).await });
+        stopped.expect("the broker stops").unwrap();
         self.directory
     }
 }
@@ -75,7 +94,21 @@ pub(crate) fn options(directory: &Path, configs: &[(&str, &str)]) -> BrokerOptio
         config.set(*name, *value, Origin::Option("--set"));
     }
     let data_dir = directory.to_owned();
-    BrokerOptions { config, data_dir: Some(data_dir.clone()), data_dir_default: data_dir, nodes: 1, http: None }
+    BrokerOptions {
+        config,
+        data_dir: Some(data_dir.clone()),
+        data_dir_default: data_dir,
+        nodes: 1,
+        http: Some(([127, 0, 0, 1], 0).into()),
+    }
+}
+
+pub(crate) fn http_get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
 
 /// One connection.
@@ -90,6 +123,17 @@ impl Peer {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, next_correlation_id: 1 }
+    }
+
+    /// This end of the connection, as the broker's log names it.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn end_sending(&mut self) {
+        // The broker may have closed the connection already.
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {

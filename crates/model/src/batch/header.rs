@@ -321,6 +321,16 @@ pub(super) fn batch_bytes(bytes: &[u8]) -> Result<usize, BatchError> {
     Ok(length as usize + LENGTH_OVERHEAD_BYTES)
 }
 
+/// Checks the CRC of the batch that starts at `bytes[0]`; one that is not there in full has none.
+pub(super) fn check_crc(bytes: &[u8]) -> Result<(), BatchError> {
+    let needed = batch_bytes(bytes)?;
+    let Some(covered) = bytes.get(at::ATTRIBUTES..needed) else {
+        return Err(BatchError::Truncated { needed, present: bytes.len() });
+    };
+    let (stored, computed) = (u32::from_be_bytes(field(bytes, at::CRC)), crc32c(covered));
+    if stored == computed { Ok(()) } else { Err(BatchError::Crc { stored, computed }) }
+}
+
 fn check_magic(bytes: &[u8]) -> Result<(), BatchError> {
     match bytes.get(at::MAGIC).map(|magic| *magic as i8) {
         Some(MAGIC) | None => Ok(()),

@@ -65,8 +65,16 @@ pub struct Batch {
 impl Batch {
     /// Cuts the first batch off the front of `bytes`, sharing their memory; `bytes` is left as it was on an error.
     pub fn split_from(bytes: &mut Bytes) -> Result<Self, BatchError> {
-        let batch = Self::framed(bytes)?;
-        batch.check_crc()?;
+        let batch = match Self::framed(bytes) {
+            // A field that was damaged on its way is told by the CRC, so that the producer sends the batch again.
+            Err(
+                error @ (BatchError::UnknownCompression { .. }
+                | BatchError::OffsetRange { .. }
+                | BatchError::Count { .. }),
+            ) => return Err(header::check_crc(bytes).err().unwrap_or(error)),
+            framed => framed?,
+        };
+        header::check_crc(&batch.bytes)?;
         let _ = bytes.split_to(batch.bytes.len());
         Ok(batch)
     }
@@ -87,11 +95,6 @@ impl Batch {
             return Err(BatchError::Truncated { needed, present: bytes.len() });
         }
         Ok(Self { header, bytes: bytes.slice(..needed) })
-    }
-
-    fn check_crc(&self) -> Result<(), BatchError> {
-        let (stored, computed) = (self.header.crc, crc32c(&self.bytes[at::ATTRIBUTES..]));
-        if stored == computed { Ok(()) } else { Err(BatchError::Crc { stored, computed }) }
     }
 
     pub fn header(&self) -> &BatchHeader {

@@ -37,13 +37,13 @@ pub(super) const KEYS: &[ConfigKey] = &[
         ONLY_PLAINTEXT,
     )
     .doc("Security protocol of each listener's name, as `NAME:PROTOCOL` items."),
-    list("listeners", Is("PLAINTEXT://:9092"), NonEmptyListOf(&[]), High, PerBroker, ActedOn)
+    list("listeners", Is("PLAINTEXT://:9092"), NonEmptyListOf(&[]), High, PerBroker, GIVEN_AT_START)
         .doc("Addresses on which the broker listens, as `NAME://host:port` items."),
     int("max.connection.creation.rate", Is("2147483647"), AtLeast(0), Medium, ClusterWide, LIMITS_LATER)
         .doc("New connections per second that the broker takes."),
-    int("max.connections", Is("2147483647"), AtLeast(0), Medium, ClusterWide, GIVEN_AT_START)
+    int("max.connections", Is("2147483647"), AtLeast(0), Medium, ClusterWide, ActedOn)
         .doc("Connections that the broker holds at once."),
-    int("max.connections.per.ip", Is("2147483647"), AtLeast(0), Medium, ClusterWide, GIVEN_AT_START)
+    int("max.connections.per.ip", Is("2147483647"), AtLeast(0), Medium, ClusterWide, ActedOn)
         .doc("Connections that one address may hold at once."),
     string("max.connections.per.ip.overrides", Is(""), Any, Medium, ClusterWide, LIMITS_LATER)
         .doc("Limits for single addresses, as `host:count` items."),

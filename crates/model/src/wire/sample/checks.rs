@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::sampler::{Seed, damaged, greedy};
+use super::sampler::Seed;
 use super::{Case, Written};
 
 fn each_version(cases: &[Case], mut check: impl FnMut(&Case, i16)) {
@@ -55,10 +55,7 @@ pub fn check_other_versions(cases: &[Case], seed: u64) {
 pub fn check_hostile_bytes(cases: &[Case], seed: u64, mut around: impl FnMut(&Case, &Bytes, &mut dyn FnMut())) {
     let mut seed = Seed(seed);
     each_version(cases, |case, version| {
-        let sample = case.sample(version, seed.next(), true);
-        let repeating = vec![seed.below(5) as u8; 4096];
-        let greedy = greedy(&sample, &mut seed);
-        for bytes in [damaged(&sample, &mut seed), greedy, seed.bytes(64).into(), repeating.into()] {
+        for bytes in case.hostile(version, seed.next()) {
             around(case, &bytes, &mut || drop((case.decode)(bytes.clone(), version)));
             drop((case.read)(bytes, version));
         }

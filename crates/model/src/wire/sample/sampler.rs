@@ -20,7 +20,7 @@ impl Seed {
     }
 
     /// A number below `limit`, which must not be zero.
-    pub(super) fn below(&mut self, limit: usize) -> usize {
+    fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
@@ -37,7 +37,7 @@ impl Seed {
         (0..length).map(|_| LETTERS[self.below(LETTERS.len())]).collect()
     }
 
-    pub(super) fn bytes(&mut self, limit: usize) -> Vec<u8> {
+    fn bytes(&mut self, limit: usize) -> Vec<u8> {
         let length = self.below(limit);
         (0..length).map(|_| self.next() as u8).collect()
     }
@@ -60,6 +60,16 @@ impl Case {
         let mut encoder = Encoder::new();
         sampler.structure(0, &mut encoder).expect("samples hold no text beyond Kafka's limit");
         encoder.into_bytes()
+    }
+}
+
+impl Case {
+    /// Bytes that somebody might send in place of a message: damaged, greedy, random, endlessly repeating.
+    pub fn hostile(&self, version: i16, seed: u64) -> [Bytes; 4] {
+        let mut seed = Seed(seed);
+        let sample = self.sample(version, seed.next(), true);
+        let repeating = vec![seed.below(5) as u8; 4096];
+        [damaged(&sample, &mut seed), greedy(&sample, &mut seed), seed.bytes(64).into(), repeating.into()]
     }
 }
 
@@ -154,7 +164,7 @@ impl Sampler<'_> {
 }
 
 /// Bytes like `bytes`, damaged: cut, flipped, or with a length that lies.
-pub(super) fn damaged(bytes: &Bytes, seed: &mut Seed) -> Bytes {
+fn damaged(bytes: &Bytes, seed: &mut Seed) -> Bytes {
     let mut damaged = bytes.to_vec();
     for _ in 0..=seed.below(3) {
         if damaged.is_empty() {
@@ -178,7 +188,7 @@ pub(super) fn damaged(bytes: &Bytes, seed: &mut Seed) -> Bytes {
 
 /// Bytes like `bytes`, with one length that promises thousands of elements where there are bytes for so many and no
 /// more: it can be believed, and must still not reserve more than the message's budget.
-pub(super) fn greedy(bytes: &Bytes, seed: &mut Seed) -> Bytes {
+fn greedy(bytes: &Bytes, seed: &mut Seed) -> Bytes {
     const TAIL_BYTES: usize = 4096;
     let mut greedy = bytes.to_vec();
     let promise = TAIL_BYTES >> seed.below(6);
