@@ -281,3 +281,18 @@ impl Cluster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ClientConfig;
+
+    #[test]
+    fn clients_that_lost_the_same_broker_do_not_come_back_in_step() {
+        let settings = ClientConfig::new("127.0.0.1:9092").admin().unwrap().client;
+        let wait =
+            |cluster: Cluster| backoff(settings.reconnect_backoff, settings.reconnect_backoff_max, 1, cluster.salt);
+        let waits: std::collections::BTreeSet<_> = (0..20).map(|_| wait(Cluster::new(settings.clone()))).collect();
+        assert!(waits.len() > 10, "{waits:?}");
+    }
+}

@@ -96,7 +96,8 @@ expect_match "kafka-consumer-groups describes offsets and lag" 0 "^tools-group +
   kafka consumer-groups "${at[@]}" --describe --group tools-group
 expect_match "kafka-consumer-groups lists states" 0 "^tools-group +Empty *$" kafka consumer-groups "${at[@]}" --list --state
 expect_match "kafka-consumer-groups lists types" 0 "^tools-group +Classic *$" kafka consumer-groups "${at[@]}" --list --type
-expect_match "kafka-consumer-groups misses an unknown group" 0 "^Error: Consumer group 'tools-nope' does not exist" \
+expect_match "kafka-consumer-groups misses an unknown group" 0 \
+  "^Error: Executing consumer group command failed due to .*GroupIdNotFoundException: Group tools-nope not found\.$" \
   kafka consumer-groups "${at[@]}" --describe --group tools-nope
 expect_match "kafka-consumer-groups describes the state" 0 "^tools-group +BOOTSTRAP  \(1\) +- +Empty +0$" \
   kafka consumer-groups "${at[@]}" --describe --group tools-group --state

@@ -232,7 +232,7 @@ fn by_owner(resources: &[ConfigResource]) -> indexmap::IndexMap<Option<i32>, Vec
     owners
 }
 
-/// The resource that was asked about under this name: Kafka answers in an order of its own.
+/// The resource that was asked about under this name: the order of an answer is nobody's promise.
 fn named(asked: &[&ConfigResource], kind: i8, name: &str) -> Option<ConfigResource> {
     asked.iter().find(|one| one.kind as i8 == kind && one.name == name).map(|one| (*one).clone())
 }
