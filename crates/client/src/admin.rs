@@ -19,6 +19,7 @@ pub use cluster::{ClusterDescription, LogDir, LogDirPartition, Reassignment};
 pub use configs::{AlterConfigOp, ConfigEntry, ConfigResource, ConfigResourceType, ConfigSource, ConfigSynonym};
 pub use groups::{CommittedOffset, GroupDescription, GroupListing, MemberDescription};
 pub use offsets::{ListedOffset, OffsetSpec};
+pub(crate) use topics::list_topics;
 pub use topics::{CreatedTopic, DescribedPartition, NewPartitions, NewTopic, TopicDescription, TopicListing};
 
 use crate::cluster::Cluster;

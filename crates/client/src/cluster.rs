@@ -9,6 +9,7 @@ mod retry;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -26,8 +27,8 @@ use crate::config::ClientSettings;
 use crate::connection::Connection;
 use crate::error::check;
 
-pub(crate) use metadata::TopicSelection;
 pub use metadata::{Broker, ClusterMetadata, PartitionMetadata, TopicMetadata};
+pub(crate) use metadata::{TopicSelection, topic_error};
 
 /// No cap on the version of a request.
 pub(crate) const NEWEST: i16 = i16::MAX;
@@ -60,6 +61,8 @@ pub(crate) struct Cluster {
     /// Its one permit is the turn to refresh metadata, so that many who lack the same thing ask once.
     refresh_turn: Semaphore,
     next_candidate: AtomicUsize,
+    /// Sets this client's waits apart from other clients', which lost the same broker at the same moment.
+    salt: u64,
 }
 
 impl fmt::Debug for Cluster {
@@ -76,6 +79,8 @@ impl Cluster {
             state: Mutex::new(State { metadata, slots: HashMap::new(), coordinators: HashMap::new() }),
             refresh_turn: Semaphore::new(1),
             next_candidate: AtomicUsize::new(0),
+            // The standard library seeds each of these at random, which spares a dependency.
+            salt: RandomState::new().build_hasher().finish(),
         }
     }
 
@@ -166,21 +171,30 @@ impl Cluster {
         (attempt, not_before)
     }
 
-    /// Times the next attempt. Several callers may share one attempt; its failure counts once.
+    /// Times the next attempt. Several callers may share one attempt; its failure counts once. A broker that stays away
+    /// is told of once, and once more when it is back.
     fn connected(&self, address: &str, attempt: &Attempt, failure: Option<&Error>) {
         let mut state = self.state.lock();
         let Some(slot) = state.slots.get_mut(address).filter(|slot| slot.attempt.ptr_eq(attempt)) else { return };
         let Some(error) = failure else {
-            slot.failures = 0;
+            if std::mem::take(&mut slot.failures) > 0 {
+                tracing::info!("Connection to {address} established again.");
+            }
             return;
         };
         let now = Instant::now();
         if slot.not_before <= now {
             slot.failures += 1;
-            let salt = u64::from(slot.failures) + address.len() as u64;
+            let salt = self.salt.wrapping_add(slot.failures.into());
             let (first, max) = (self.settings.reconnect_backoff, self.settings.reconnect_backoff_max);
             slot.not_before = now + backoff(first, max, slot.failures, salt);
-            tracing::warn!("Connection to {address} could not be established. Node may not be available. ({error})");
+            if slot.failures == 1 {
+                tracing::warn!(
+                    "Connection to {address} could not be established. Node may not be available. ({error})"
+                );
+            } else {
+                tracing::debug!("attempt {} to connect to {address}: {error}", slot.failures);
+            }
         }
     }
 
@@ -265,5 +279,20 @@ impl Cluster {
             metadata.brokers.insert(broker.id, broker);
             state.metadata = Arc::new(metadata);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ClientConfig;
+
+    #[test]
+    fn clients_that_lost_the_same_broker_do_not_come_back_in_step() {
+        let settings = ClientConfig::new("127.0.0.1:9092").admin().unwrap().client;
+        let wait =
+            |cluster: Cluster| backoff(settings.reconnect_backoff, settings.reconnect_backoff_max, 1, cluster.salt);
+        let waits: std::collections::BTreeSet<_> = (0..20).map(|_| wait(Cluster::new(settings.clone()))).collect();
+        assert!(waits.len() > 10, "{waits:?}");
     }
 }

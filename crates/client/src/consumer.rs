@@ -24,6 +24,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use crate::admin::{TopicListing, list_topics};
 use crate::cluster::Cluster;
 use crate::config::{AutoOffsetReset, ConsumerConfig};
 use crate::list_offsets::OffsetSpec;
@@ -43,6 +44,8 @@ pub use crate::group_offsets::CommittedOffset;
 struct PartitionState {
     /// Offset of the next record to return; `None` until it is looked up.
     position: Option<i64>,
+    /// The leader's epoch when the record before the position was written; committed with it (KIP-320).
+    epoch: Option<i32>,
     /// Where to look it up, when not at the committed offset.
     reset: Option<OffsetSpec>,
     is_paused: bool,
@@ -109,6 +112,8 @@ pub struct Consumer {
     /// Looked up before, so that another lookup is one more try and waits a little.
     looked_up: HashSet<Arc<str>>,
     committing: bool,
+    /// The last auto commit failed, which was told.
+    commit_fails: bool,
     next_auto_commit: Instant,
     events: FuturesUnordered<BoxFuture<'static, Event>>,
     wake: Arc<Wake>,
@@ -144,6 +149,7 @@ impl Consumer {
             looking_up: HashSet::new(),
             looked_up: HashSet::new(),
             committing: false,
+            commit_fails: false,
             next_auto_commit: Instant::now() + config.auto_commit_interval,
             events: FuturesUnordered::new(),
             wake: Arc::default(),
@@ -286,8 +292,11 @@ impl Consumer {
             Event::Joined { attempt, result } => self.take_joined(attempt, result),
             Event::Committed(result) => {
                 self.committing = false;
-                if let Err(error) = result {
-                    tracing::warn!("auto commit failed: {error}");
+                let failed_before = std::mem::replace(&mut self.commit_fails, result.is_err());
+                match result {
+                    Err(error) if failed_before => tracing::debug!("auto commit failed again: {error}"),
+                    Err(error) => tracing::warn!("auto commit failed: {error}"),
+                    Ok(()) => {}
                 }
                 Ok(())
             }
@@ -332,7 +341,7 @@ impl Consumer {
         reset: Option<OffsetSpec>,
     ) -> Result<(), Error> {
         let state = self.state_mut(partition)?;
-        (state.position, state.reset) = (position, reset);
+        (state.position, state.epoch, state.reset) = (position, None, reset);
         self.fetched.retain(|fetched| fetched.partition != *partition);
         Ok(())
     }
@@ -359,6 +368,11 @@ impl Consumer {
     pub async fn partitions_for(&mut self, topic: &str) -> Result<Vec<PartitionMetadata>, Error> {
         let image = self.cluster.topic(topic, self.config.allow_auto_create_topics).await?;
         Ok(image.topics.get(topic).map(|topic| topic.partitions.clone()).unwrap_or_default())
+    }
+
+    /// All topics, sorted by name.
+    pub async fn list_topics(&mut self) -> Result<Vec<TopicListing>, Error> {
+        list_topics(&self.cluster).await
     }
 
     /// Commits positions where that is automatic, and leaves the group.

@@ -72,6 +72,8 @@ Partition:0	Offset:3	NO_HEADERS	key	snappy
 Partition:0	Offset:4	NO_HEADERS	key	lz4
 Partition:0	Offset:5	NO_HEADERS	key	zstd" kafka console-consumer "${at[@]}" --topic $tk --from-beginning --max-messages 6 \
   --formatter-property print.key=true --formatter-property print.headers=true --formatter-property print.partition=true --formatter-property print.offset=true
+expect_match "kafka-console-consumer prints timestamps" 0 "^CreateTime:[0-9]{13}	v1$" kafka console-consumer "${at[@]}" --topic $tk \
+  --from-beginning --max-messages 1 --formatter-property print.timestamp=true
 expect "kafka-console-consumer reads one partition from an offset" 0 "v2" \
   kafka console-consumer "${at[@]}" --topic $tk --partition 0 --offset 1 --max-messages 1
 expect "kafka-console-consumer joins a group and commits" 0 "v1
@@ -92,8 +94,25 @@ expect "kafka-get-offsets finds the newest timestamp" 0 "$tk:0:5" kafka get-offs
 expect_match "kafka-consumer-groups lists" 0 "^tools-group$" kafka consumer-groups "${at[@]}" --list
 expect_match "kafka-consumer-groups describes offsets and lag" 0 "^tools-group +$tk +0 +6 +6 +0 +- +- +-$" \
   kafka consumer-groups "${at[@]}" --describe --group tools-group
+expect_match "kafka-consumer-groups lists states" 0 "^tools-group +Empty *$" kafka consumer-groups "${at[@]}" --list --state
+expect_match "kafka-consumer-groups lists types" 0 "^tools-group +Classic *$" kafka consumer-groups "${at[@]}" --list --type
+expect_match "kafka-consumer-groups misses an unknown group" 0 \
+  "^Error: Executing consumer group command failed due to .*GroupIdNotFoundException: Group tools-nope not found\.$" \
+  kafka consumer-groups "${at[@]}" --describe --group tools-nope
 expect_match "kafka-consumer-groups describes the state" 0 "^tools-group +BOOTSTRAP  \(1\) +- +Empty +0$" \
   kafka consumer-groups "${at[@]}" --describe --group tools-group --state
+expect "kafka-topics describes configs in the order of Kafka's own answer" 0 "cleanup.policy=compact,segment.bytes=1073741824,retention.ms=86400000" \
+  sed -n 's/.*Configs: //p' <(kafka topics "${at[@]}" --describe --topic $tk 2>"$WORK/stderr")
+expect "kafka-consumer-groups shows what a reset would do, and does not do it" 0 "$tk,0,0" \
+  kafka consumer-groups "${at[@]}" --group tools-group --topic $tk --reset-offsets --to-earliest --dry-run --export
+expect_match "kafka-consumer-groups shifts offsets" 0 "^tools-group +$tk +0 +3$" \
+  kafka consumer-groups "${at[@]}" --group tools-group --topic $tk --reset-offsets --shift-by -3 --execute
+expect_match "kafka-consumer-groups resets to a time" 0 "^tools-group +$tk +0 +0$" \
+  kafka consumer-groups "${at[@]}" --group tools-group --topic $tk --reset-offsets --to-datetime 2020-01-01T00:00:00.000 --execute
+expect_match "kafka-consumer-groups resets to the end" 0 "^tools-group +$tk +0 +6$" \
+  kafka consumer-groups "${at[@]}" --group tools-group --all-topics --reset-offsets --to-latest --execute
+expect_match "kafka-consumer-groups deletes offsets" 0 "^$tk +0 +Successful" \
+  kafka consumer-groups "${at[@]}" --group tools-group --topic $tk --delete-offsets
 expect_match "kafka-consumer-groups resets offsets" 0 "^tools-group +$tk +0 +2$" \
   kafka consumer-groups "${at[@]}" --group tools-group --topic $tk --reset-offsets --to-offset 2 --execute
 expect "a consumer begins at the reset offset" 0 "gzip" \
@@ -112,6 +131,15 @@ expect "kafka-configs takes back" 0 "Completed updating config for topic $t1." \
   kafka configs "${at[@]}" --alter --entity-type topics --entity-name $t1 --delete-config retention.ms
 expect "kafka-configs refuses an unknown config" 1 "" \
   kafka configs "${at[@]}" --alter --entity-type topics --entity-name $t1 --add-config no.such=1
+
+expect "kafka-configs misses an unknown topic" 0 "The topic 'nope' doesn't exist and doesn't have dynamic config." \
+  kafka configs "${at[@]}" --describe --entity-type topics --entity-name nope
+expect "kafka-configs sets a broker's config" 0 "Completed updating config for broker 1." \
+  kafka configs "${at[@]}" --alter --entity-type brokers --entity-name 1 --add-config message.max.bytes=2000000
+expect_match "kafka-configs describes a broker's config" 0 "^  message.max.bytes=2000000 sensitive=false synonyms=\{DYNAMIC_BROKER_CONFIG:message.max.bytes=2000000, " \
+  kafka configs "${at[@]}" --describe --entity-type brokers --entity-name 1
+expect "kafka-configs takes a broker's config back" 0 "Completed updating config for broker 1." \
+  kafka configs "${at[@]}" --alter --entity-type brokers --entity-name 1 --delete-config message.max.bytes
 
 expect_match "kafka-broker-api-versions sees Produce" 0 "^	Produce\(0\): 0 to [0-9]+ \[usable: [0-9]+\],$" kafka broker-api-versions "${at[@]}"
 expect_match "kafka-producer-perf-test sends" 0 "^2000 records sent, " kafka producer-perf-test --topic $t1 --num-records 2000 \

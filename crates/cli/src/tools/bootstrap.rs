@@ -1,5 +1,7 @@
 //! `--bootstrap-server` and `--command-config`, which every tool has.
 
+use std::net::ToSocketAddrs;
+
 use super::{Failure, options::Line, properties};
 
 /// The servers, checked as Kafka's console tools check them. Fails with their sentence.
@@ -12,6 +14,15 @@ pub(crate) fn servers(line: &Line) -> Result<String, String> {
         return Err("Please provide valid host:port like host1:9091,host2:9092\n".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Fails with Kafka's sentence when no server's name stands for an address.
+pub(crate) fn resolve(servers: &str) -> Result<(), String> {
+    let resolves = |server: &str| server.trim().to_socket_addrs().is_ok_and(|mut addresses| addresses.next().is_some());
+    if servers.split(',').any(resolves) {
+        return Ok(());
+    }
+    Err("No resolvable bootstrap urls given in bootstrap.servers".to_owned())
 }
 
 fn has_port(server: &str) -> bool {
@@ -46,5 +57,11 @@ mod tests {
             assert_eq!(servers(wrong).unwrap_err(), "Please provide valid host:port like host1:9091,host2:9092\n");
         }
         assert!(servers("").is_err());
+    }
+
+    #[test]
+    fn one_server_that_is_found_suffices() {
+        assert_eq!(resolve("no.such.host.invalid:9092, 127.0.0.1:9092"), Ok(()));
+        assert!(resolve("no.such.host.invalid:9092").is_err());
     }
 }

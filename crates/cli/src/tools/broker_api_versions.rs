@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use millstream_client::{ApiKey, Broker};
 
 use super::{
-    Failure, Streams, Tool, admin,
+    Failure, Streams, Tool,
+    admin::Session,
+    bootstrap,
     options::{HELP, Line, OptionSpec, VERSION, value},
 };
 
@@ -29,7 +31,8 @@ const NOT_FOR_CLIENTS: [i16; 16] = [4, 5, 6, 7, 52, 53, 54, 56, 58, 59, 62, 63, 
 
 fn run(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failure> {
     line.require(&["bootstrap-server"])?;
-    let brokers = admin::block_on(line, async |admin| admin.api_versions().await)?;
+    let session = Session::open(&bootstrap::admin_settings(line)?).map_err(|error| Failure::Message(error.reason))?;
+    let brokers = session.run(async |admin| admin.api_versions().await)?;
     for (broker, versions) in brokers.map_err(|error| Failure::Message(error.to_string()))? {
         match versions {
             Ok(versions) => write!(streams.out, "{}", described(&broker, &versions))?,

@@ -26,6 +26,7 @@ mod interrupt;
 mod java_order;
 mod options;
 mod properties;
+mod renaming;
 #[cfg(test)]
 mod testing;
 mod topic_filter;

@@ -7,6 +7,7 @@ use millstream_protocol::describe_configs::{
 use millstream_protocol::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
+use millstream_protocol::list_config_resources::ListConfigResourcesRequest;
 
 use super::{Admin, PerItem};
 use crate::Error;
@@ -140,6 +141,29 @@ impl AlterConfigOp {
 }
 
 impl Admin {
+    /// Names of the things of a kind that have a configuration of their own (KIP-1142). Brokers before Kafka 4.1 know
+    /// those of client metrics only.
+    pub async fn list_config_resources(&self, kind: ConfigResourceType) -> Result<Vec<String>, Error> {
+        let attempt = || {
+            async move {
+                let connection = self.cluster.any_broker().await?;
+                let mut request = ListConfigResourcesRequest::default();
+                // Version 0 cannot say which, and means client metrics.
+                if kind != ConfigResourceType::ClientMetrics
+                    || connection.version::<ListConfigResourcesRequest>(NEWEST)? > 0
+                {
+                    request.resource_types = vec![kind as i8];
+                }
+                let answer = connection.call(&request, NEWEST).await?;
+                check(answer.error_code, None)?;
+                let found = answer.config_resources.into_iter().filter(|found| found.resource_type == kind as i8);
+                Ok(found.map(|found| found.resource_name).collect())
+            }
+            .boxed()
+        };
+        self.cluster.retry("listConfigResources", attempt).await
+    }
+
     /// All configurations of some things. Documentation makes the answer long; ask for it where it is shown.
     pub async fn describe_configs(
         &self,
@@ -156,11 +180,11 @@ impl Admin {
                         include_documentation,
                     };
                     let answer = self.connection_to(owner).await?.call(&request, NEWEST).await?;
-                    for (resource, result) in group.into_iter().zip(answer.results) {
+                    answers.extend(answer.results.into_iter().filter_map(|result| {
+                        let resource = named(&group, result.resource_type, &result.resource_name)?;
                         let entries = check(result.error_code, result.error_message.as_deref());
-                        let entries = entries.map(|()| result.configs.into_iter().map(entry).collect());
-                        answers.push((resource.clone(), entries));
-                    }
+                        Some((resource, entries.map(|()| result.configs.into_iter().map(entry).collect())))
+                    }));
                 }
                 Ok(answers)
             }
@@ -186,9 +210,10 @@ impl Admin {
                         validate_only,
                     };
                     let answer = self.connection_to(owner).await?.call(&request, NEWEST).await?;
-                    for (resource, result) in group.into_iter().zip(answer.responses) {
-                        answers.push((resource.clone(), check(result.error_code, result.error_message.as_deref())));
-                    }
+                    answers.extend(answer.responses.into_iter().filter_map(|result| {
+                        let resource = named(&group, result.resource_type, &result.resource_name)?;
+                        Some((resource, check(result.error_code, result.error_message.as_deref())))
+                    }));
                 }
                 Ok(answers)
             }
@@ -205,6 +230,11 @@ fn by_owner(resources: &[ConfigResource]) -> indexmap::IndexMap<Option<i32>, Vec
         owners.entry(resource.owner()).or_default().push(resource);
     }
     owners
+}
+
+/// The resource that was asked about under this name: the order of an answer is nobody's promise.
+fn named(asked: &[&ConfigResource], kind: i8, name: &str) -> Option<ConfigResource> {
+    asked.iter().find(|one| one.kind as i8 == kind && one.name == name).map(|one| (*one).clone())
 }
 
 fn described(resource: &ConfigResource) -> DescribeConfigsResource {

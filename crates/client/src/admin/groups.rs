@@ -1,11 +1,9 @@
 //! Groups: list, describe, delete, and their committed offsets.
 
-use futures_util::FutureExt;
 use std::collections::BTreeMap;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream;
+use futures_util::{FutureExt, StreamExt, stream};
 use millstream_protocol::consumer_group_describe::{self, ConsumerGroupDescribeRequest};
 use millstream_protocol::delete_groups::DeleteGroupsRequest;
 use millstream_protocol::describe_groups::{self, DescribeGroupsRequest};

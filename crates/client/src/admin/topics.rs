@@ -15,7 +15,7 @@ use millstream_protocol::describe_topic_partitions::{
 };
 
 use super::{Admin, PerItem};
-use crate::cluster::{NEWEST, TopicSelection};
+use crate::cluster::{Cluster, NEWEST, TopicSelection};
 use crate::error::check;
 use crate::{Error, ErrorCode, PartitionMetadata, TopicMetadata};
 
@@ -78,17 +78,18 @@ pub struct NewPartitions {
     pub assignments: Option<Vec<Vec<i32>>>,
 }
 
+/// All topics, sorted by name; a consumer asks for them too.
+pub(crate) async fn list_topics(cluster: &Cluster) -> Result<Vec<TopicListing>, Error> {
+    let (image, _) = cluster.retry("listTopics", || cluster.refresh(TopicSelection::All).boxed()).await?;
+    let listing =
+        |topic: &TopicMetadata| TopicListing { name: topic.name.clone(), id: topic.id, is_internal: topic.is_internal };
+    Ok(image.topics.values().map(listing).collect())
+}
+
 impl Admin {
     /// All topics, sorted by name.
     pub async fn list_topics(&self) -> Result<Vec<TopicListing>, Error> {
-        let refresh = || self.cluster.refresh(TopicSelection::All).boxed();
-        let (image, _) = self.cluster.retry("listTopics", refresh).await?;
-        let listing = |topic: &TopicMetadata| TopicListing {
-            name: topic.name.clone(),
-            id: topic.id,
-            is_internal: topic.is_internal,
-        };
-        Ok(image.topics.values().map(listing).collect())
+        list_topics(&self.cluster).await
     }
 
     /// Topics by name; an unknown one is `UnknownTopicOrPartition`.

@@ -130,7 +130,7 @@ impl Cluster {
         }
         let (image, errors) = self.refresh(TopicSelection::Names { names: &[name], create }).await?;
         match errors.get(name) {
-            Some(code) => Err(Error::kafka(*code, None)),
+            Some(code) => Err(topic_error(name, *code)),
             None => Ok(image),
         }
     }
@@ -184,6 +184,16 @@ impl Cluster {
         state.metadata = image.clone();
         (image, errors)
     }
+}
+
+/// A topic's error with its name in the words of Java's clients, where these have any.
+pub(crate) fn topic_error(name: &str, code: ErrorCode) -> Error {
+    let message = match code {
+        ErrorCode::InvalidTopicException => Some(format!("Invalid topics: [{name}]")),
+        ErrorCode::TopicAuthorizationFailed => Some(format!("Not authorized to access topics: [{name}]")),
+        _ => None,
+    };
+    Error::kafka(code, message.as_deref())
 }
 
 fn request_topic(name: &str) -> MetadataRequestTopic {

@@ -102,13 +102,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// One of a few words; `choices[0]` is the default.
+    /// One of a few words, told in this order when it is none of them.
     pub(crate) fn choice<T: Copy>(
         &mut self,
         name: &'static str,
+        default: T,
         choices: &[(&'static str, T)],
     ) -> Result<T, ConfigError> {
-        let Some(text) = self.text(name) else { return Ok(choices[0].1) };
+        let Some(text) = self.text(name) else { return Ok(default) };
         let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
         found.map(|(_, value)| *value).ok_or_else(|| {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();

@@ -105,7 +105,7 @@ pub struct ProducerConfig {
 
 impl ProducerConfig {
     pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self, ConfigError> {
-        let acks = fields.choice("acks", &[("all", -1), ("-1", -1), ("0", 0), ("1", 1)])?;
+        let acks = fields.choice("acks", -1, &[("all", -1), ("-1", -1), ("0", 0), ("1", 1)])?;
         let retries = fields.number("retries", i64::from(i32::MAX), Width::Int, 0..=i64::from(i32::MAX))?;
         let max_in_flight = fields.count("max.in.flight.requests.per.connection", 5, 1)?;
         let max_block = fields.millis("max.block.ms", 60_000)?;
@@ -167,7 +167,7 @@ fn delivery_timeout(fields: &mut Fields<'_>, linger: Duration, request: Duration
 
 fn compression(fields: &mut Fields<'_>) -> Result<Compression, ConfigError> {
     let choices = CompressionType::ALL.map(|codec| (codec.name(), codec));
-    let codec = fields.choice("compression.type", &choices)?;
+    let codec = fields.choice("compression.type", CompressionType::None, &choices)?;
     let levels = |range: std::ops::RangeInclusive<i32>| i64::from(*range.start())..=i64::from(*range.end());
     let lz4 = i64::from(Compression::LZ4_LEVEL_DEFAULT);
     fields.number("compression.lz4.level", lz4, Width::Int, levels(Compression::LZ4_LEVELS))?;
@@ -275,13 +275,13 @@ impl ConsumerConfig {
             ("none", AutoOffsetReset::None),
         ];
         let levels =
-            [("read_uncommitted", IsolationLevel::ReadUncommitted), ("read_committed", IsolationLevel::ReadCommitted)];
+            [("read_committed", IsolationLevel::ReadCommitted), ("read_uncommitted", IsolationLevel::ReadUncommitted)];
         // Without a group there is nowhere to commit to; Kafka turns it off likewise.
         let auto_commit = fields.flag("enable.auto.commit", group_id.is_some())? && group_id.is_some();
         Ok(Self {
             client,
             group_instance_id: fields.text("group.instance.id").filter(|id| !id.is_empty()).map(str::to_owned),
-            auto_offset_reset: fields.choice("auto.offset.reset", &resets)?,
+            auto_offset_reset: fields.choice("auto.offset.reset", AutoOffsetReset::Latest, &resets)?,
             enable_auto_commit: auto_commit,
             auto_commit_interval: fields.millis("auto.commit.interval.ms", 5000)?,
             session_timeout: fields.millis("session.timeout.ms", 45_000)?,
@@ -292,7 +292,7 @@ impl ConsumerConfig {
             fetch_max_bytes: fields.count("fetch.max.bytes", 50 << 20, 0)? as i32,
             fetch_max_wait: fields.millis("fetch.max.wait.ms", 500)?,
             max_partition_fetch_bytes: fields.count("max.partition.fetch.bytes", 1 << 20, 0)? as i32,
-            isolation_level: fields.choice("isolation.level", &levels)?,
+            isolation_level: fields.choice("isolation.level", IsolationLevel::ReadUncommitted, &levels)?,
             allow_auto_create_topics: fields.flag("allow.auto.create.topics", true)?,
             assignors: assignors(fields)?,
             group_id,

@@ -182,8 +182,10 @@ impl Consumer {
                 paused.push_back(fetched);
                 continue;
             }
-            let taken = fetched.take(self.config.max_poll_records - records.len(), &mut records);
+            let before = records.len();
+            let taken = fetched.take(self.config.max_poll_records - before, &mut records);
             state.position = Some(fetched.position);
+            state.epoch = records[before..].last().map_or(state.epoch, |last| last.leader_epoch);
             match taken {
                 Ok(true) => self.fetched.push_front(fetched),
                 Ok(false) => {}

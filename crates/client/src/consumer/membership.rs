@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::assignor::{Member, assign};
 use crate::backoff::backoff;
-use crate::cluster::{Cluster, NEWEST, TopicSelection};
+use crate::cluster::{Cluster, NEWEST, TopicSelection, topic_error};
 use crate::config::{Assignor, ConsumerConfig};
 use crate::consumer_protocol::{
     Subscription, decode_assignment, decode_subscription, encode_assignment, encode_subscription,
@@ -190,7 +190,7 @@ impl Join {
     }
 }
 
-/// How many partitions topics have now, 0 for those that are not there.
+/// How many partitions topics have now, 0 for those that are not there. Errors when one can never be there.
 pub(super) async fn topic_sizes(
     cluster: &Cluster,
     topics: impl Iterator<Item = &Arc<str>> + Send,
@@ -198,7 +198,11 @@ pub(super) async fn topic_sizes(
 ) -> Result<BTreeMap<Arc<str>, i32>, Error> {
     let topics: Vec<Arc<str>> = topics.cloned().collect();
     let names: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
-    let (image, _) = cluster.refresh(TopicSelection::Names { names: &names, create }).await?;
+    let (image, errors) = cluster.refresh(TopicSelection::Names { names: &names, create }).await?;
+    let never = [ErrorCode::InvalidTopicException, ErrorCode::TopicAuthorizationFailed];
+    if let Some((name, code)) = errors.iter().find(|(_, code)| never.contains(code)) {
+        return Err(topic_error(name, *code));
+    }
     let size = |topic: &str| image.topics.get(topic).map_or(0, |topic| topic.partitions.len() as i32);
     Ok(topics.iter().map(|topic| (topic.clone(), size(topic))).collect())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::{CommittedOffset, Consumer, Event, Mode};
+use super::{CommittedOffset, Consumer, Event, Mode, PartitionState};
 use crate::backoff::backoff;
 use crate::cluster::Cluster;
 use crate::config::IsolationLevel;
@@ -20,6 +20,7 @@ pub(super) struct Located {
     /// As it was asked for, so that a seek in the meantime is noticed.
     asked: Option<OffsetSpec>,
     position: i64,
+    epoch: Option<i32>,
 }
 
 /// A lookup of positions; owned, because it outlives the `poll` that began it.
@@ -40,7 +41,10 @@ impl Locate {
         let mut nowhere = Vec::new();
         for (partition, spec) in self.wanted {
             match (spec.or(self.policy), committed.get(&partition)) {
-                (_, Some(offset)) => located.push(Located { partition, asked: spec, position: offset.offset }),
+                (_, Some(held)) => {
+                    let (position, epoch) = (held.offset, held.leader_epoch);
+                    located.push(Located { partition, asked: spec, position, epoch });
+                }
                 (Some(at), None) => asked.push((partition, spec, at)),
                 (None, None) => nowhere.push(partition),
             }
@@ -55,7 +59,10 @@ impl Locate {
         for (partition, answer) in self.cluster.list_offsets(&specs, self.isolation_level).await? {
             let Some((_, spec, _)) = asked.iter().find(|(one, ..)| *one == partition) else { continue };
             match answer {
-                Ok(listed) => located.push(Located { partition, asked: *spec, position: listed.offset }),
+                Ok(listed) => {
+                    let epoch = (listed.leader_epoch >= 0).then_some(listed.leader_epoch);
+                    located.push(Located { partition, asked: *spec, position: listed.offset, epoch });
+                }
                 Err(error) if error.is_retriable() => tracing::debug!("position of {partition}: {error}"),
                 Err(error) => return Err(error),
             }
@@ -118,12 +125,12 @@ impl Consumer {
             }
             Err(error) => return Err(error),
         };
-        for Located { partition, asked, position } in located {
+        for Located { partition, asked, position, epoch } in located {
             if let Some(state) = self.partitions.get_mut(&partition)
                 && state.position.is_none()
                 && state.reset == asked
             {
-                (state.position, state.reset) = (Some(position), None);
+                (state.position, state.epoch, state.reset) = (Some(position), epoch, None);
                 self.locate_failures = 0;
             }
         }
@@ -147,8 +154,12 @@ impl Consumer {
 
     /// Where all partitions stand whose position is known.
     pub(super) fn positions(&self) -> BTreeMap<TopicPartition, CommittedOffset> {
-        let known = self.partitions.iter().filter_map(|(partition, state)| Some((partition, state.position?)));
-        known.map(|(partition, position)| (partition.clone(), CommittedOffset::new(position))).collect()
+        let position = |state: &PartitionState| {
+            let leader_epoch = state.epoch;
+            Some(CommittedOffset { leader_epoch, ..CommittedOffset::new(state.position?) })
+        };
+        let known = self.partitions.iter().filter_map(|(partition, state)| Some((partition.clone(), position(state)?)));
+        known.collect()
     }
 
     /// Commits the positions: everything that `poll` has returned.

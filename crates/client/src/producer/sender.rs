@@ -261,7 +261,7 @@ impl Sender {
                     }
                     Err(error) if error.is_retriable() => {
                         self.identity_failures += 1;
-                        tracing::warn!("no producer id yet: {error}");
+                        tracing::debug!("no producer id yet: {error}");
                     }
                     Err(error) => self.shared.accumulator.lock().fail_waiting(&error),
                 }

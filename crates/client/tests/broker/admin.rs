@@ -90,6 +90,29 @@ async fn configurations_are_set_and_taken_back() {
 }
 
 #[tokio::test]
+async fn each_answer_about_configurations_stands_beside_what_it_answers() {
+    let Some(config) = peer::config() else { return };
+    let admin = Admin::new(&config).unwrap();
+    let mut changes = Vec::new();
+    for round in 0..6 {
+        let (stem, is_there) = ("admin-each", round % 2 == 0);
+        let name = if is_there { peer::create_topic(&config, stem, 1).await } else { peer::unique(stem) };
+        let set = AlterConfigOp::Set(format!("{}", 1000 + round));
+        changes.push((ConfigResource::topic(name), vec![("retention.ms".to_owned(), set)]));
+    }
+    let altered = admin.incremental_alter_configs(&changes, false).await.unwrap();
+    for ((resource, _), (round, (answered, answer))) in changes.iter().zip(altered.iter().enumerate()) {
+        assert_eq!((resource, answer.is_ok()), (answered, round % 2 == 0), "{answer:?}");
+    }
+    let resources: Vec<ConfigResource> = changes.into_iter().map(|(resource, _)| resource).collect();
+    let described = admin.describe_configs(&resources, false).await.unwrap();
+    assert_eq!(
+        described.iter().map(|(_, answer)| answer.is_ok()).collect::<Vec<_>>(),
+        [true, false, true, false, true, false]
+    );
+}
+
+#[tokio::test]
 async fn offsets_of_an_empty_group_are_committed_listed_and_deleted() {
     let Some(config) = peer::config() else { return };
     let admin = Admin::new(&config).unwrap();

@@ -1,6 +1,9 @@
 //! `configs`, Kafka's kafka-configs.sh: show and change the configs of topics, brokers and groups.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
 
 use millstream_client::{
     Admin, Error,
@@ -8,7 +11,7 @@ use millstream_client::{
 };
 use options::Entity;
 
-use super::{Failure, Streams, Tool, admin, options::Line};
+use super::{Failure, Streams, Tool, admin::Session, bootstrap, java_order, options::Line};
 
 mod options;
 
@@ -71,19 +74,20 @@ fn run(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failure> {
         return Err(Failure::Message(format!("Quotas and credentials of {kinds} are not served yet")));
     };
     let (added, deleted) = (options::added(line)?, options::deleted(line));
+    let failed = |error: &dyn Display| {
+        let words = line.words.join(" ");
+        Failure::Message(format!("Error while executing config command with args '{words}'\n{error}"))
+    };
+    let session = Session::open(&bootstrap::admin_settings(line)?).map_err(|error| failed(&error))?;
     let out = &mut *streams.out;
-    let done = admin::block_on(line, async |admin| match line.has("alter") {
+    let done = session.run(async |admin| match line.has("alter") {
         true => alter(admin, kind, &entity.names[0], added, deleted, out).await,
         false => describe(admin, kind, &entity, line.has("all"), out).await,
     })?;
-    match done {
-        Ok(()) => Ok(()),
-        Err(Stop::Output(error)) => Err(Failure::Output(error)),
-        Err(Stop::Client(error)) => {
-            let words = line.words.join(" ");
-            Err(Failure::Message(format!("Error while executing config command with args '{words}'\n{error}")))
-        }
-    }
+    done.map_err(|stop| match stop {
+        Stop::Output(error) => Failure::Output(error),
+        Stop::Client(error) => failed(&error),
+    })
 }
 
 async fn alter(
@@ -128,7 +132,13 @@ async fn describe(admin: &Admin, kind: &Kind, entity: &Entity, all: bool, out: &
 /// The entities of a type that the cluster knows.
 async fn known_entities(admin: &Admin, kind: &Kind) -> Result<Vec<String>, Stop> {
     match kind.resource {
-        ConfigResourceType::Topic => Ok(admin.list_topics().await?.into_iter().map(|topic| topic.name).collect()),
+        ConfigResourceType::Topic => {
+            let mut names: Vec<String> = admin.list_topics().await?.into_iter().map(|topic| topic.name).collect();
+            java_order::sort_as_hash_map(&mut names, java_order::DEFAULT_CAPACITY, |name| {
+                java_order::string_hash(name)
+            });
+            Ok(names)
+        }
         ConfigResourceType::Broker | ConfigResourceType::BrokerLogger => {
             let brokers = admin.describe_cluster().await?.brokers;
             Ok(brokers.iter().map(|broker| broker.id.to_string()).chain([String::new()]).collect())
@@ -136,7 +146,7 @@ async fn known_entities(admin: &Admin, kind: &Kind) -> Result<Vec<String>, Stop>
         ConfigResourceType::Group => {
             Ok(admin.list_groups(&[], &[]).await?.into_iter().map(|group| group.group_id).collect())
         }
-        ConfigResourceType::ClientMetrics => Ok(Vec::new()),
+        ConfigResourceType::ClientMetrics => Ok(admin.list_config_resources(kind.resource).await?),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) static OPTIONS: [OptionSpec; 26] = [
     flag("ip-defaults", "What holds for all addresses."),
 ];
 
-const TYPES: [&str; 8] = ["topics", "clients", "users", "brokers", "ips", "broker-loggers", "client-metrics", "groups"];
+const TYPES: [&str; 8] = ["topics", "clients", "users", "brokers", "ips", "client-metrics", "groups", "broker-loggers"];
 /// Options that name a type and an entity at once.
 const NAMES: [(&str, &str); 8] = [
     ("topic", "topics"),

@@ -7,13 +7,11 @@ use std::{
 };
 
 use formatter::{FormatError, Shown};
-use millstream_client::{
-    Admin, ClientConfig, Consumer, ConsumerRecord, Error, TimestampMs, TimestampType, TopicPartition,
-};
+use millstream_client::{Consumer, ConsumerRecord, Error, TimestampMs, TimestampType, TopicPartition};
 use options::{Asked, Begin, Source};
 use tokio::time::Instant;
 
-use super::{Failure, Streams, Tool, admin, interrupt, options::Line, topic_filter::TopicFilter};
+use super::{Failure, Streams, Tool, admin, bootstrap, interrupt, options::Line, topic_filter::TopicFilter};
 
 mod deserializer;
 mod formatter;
@@ -38,8 +36,16 @@ fn run(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failure> {
     let asked = Asked::read(line, streams, random)?;
     let systest_events = asked.systest_events;
     admin::runtime()?.block_on(async {
-        let mut reading = Reading { asked, printed: 0 };
-        let done = reading.read_all(streams).await;
+        let consumer = connect(&asked)?;
+        let mut reading = Reading { asked, max_messages: None, printed: 0 };
+        // Kafka's tool reads this number when everything else stands, and then says how many records there were: none.
+        let done = match line.parsed::<i32>("max-messages") {
+            Ok(count) => {
+                reading.max_messages = count.and_then(|count| u64::try_from(count).ok());
+                reading.read_all(consumer, streams).await
+            }
+            Err(error) => Err(failed(error.to_string())),
+        };
         writeln!(streams.err, "Processed a total of {} messages", reading.printed)?;
         if systest_events {
             writeln!(streams.out, "shutdown_complete")?;
@@ -48,8 +54,15 @@ fn run(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failure> {
     })
 }
 
+fn connect(asked: &Asked) -> Result<Consumer, Failure> {
+    bootstrap::resolve(&asked.client["bootstrap.servers"])
+        .map_err(|reason| failed(format!("Failed to construct kafka consumer: {reason}")))?;
+    Consumer::new(&admin::config(&asked.client)).map_err(|error| failed(error.to_string()))
+}
+
 struct Reading {
     asked: Asked,
+    max_messages: Option<u64>,
     /// Records handed to the formatter.
     printed: u64,
 }
@@ -64,20 +77,18 @@ enum End {
 }
 
 impl Reading {
-    async fn read_all(&mut self, streams: &mut Streams<'_>) -> Result<(), Failure> {
-        let config = admin::config(&self.asked.client);
-        let mut consumer = Consumer::new(&config).map_err(told)?;
+    async fn read_all(&mut self, mut consumer: Consumer, streams: &mut Streams<'_>) -> Result<(), Failure> {
         let end = match self.begin(&mut consumer) {
-            Ok(()) => {
-                self.ask_for_topic(&mut consumer).await;
-                self.read(&mut consumer, &config, streams).await
-            }
-            Err(error) => End::Failed(told(error)),
+            Ok(()) => match self.ask_for_topic(&mut consumer).await {
+                Ok(()) => self.read(&mut consumer, streams).await,
+                Err(error) => End::Said(error.to_string()),
+            },
+            Err(error) => End::Failed(failed(error.to_string())),
         };
         streams.out.flush()?;
         let closed = consumer.close().await;
         match end {
-            End::Done => closed.map_err(told),
+            End::Done => closed.map_err(|error| failed(error.to_string())),
             End::Failed(failure) => Err(failure),
             End::Said(message) => {
                 writeln!(streams.err, "ERROR Error processing message, terminating consumer process: {message}")?;
@@ -87,10 +98,13 @@ impl Reading {
     }
 
     /// Java's consumer asks for its topic before it joins its group, and a broker that creates topics on demand makes
-    /// it then, however soon reading ends. What goes wrong here comes again when records are waited for.
-    async fn ask_for_topic(&self, consumer: &mut Consumer) {
-        if let Source::Topic(topic) = &self.asked.source {
-            let _ = tokio::time::timeout(POLL, consumer.partitions_for(topic)).await;
+    /// it then, however soon reading ends. Fails when there can be no such topic; what time may mend comes again when
+    /// records are waited for.
+    async fn ask_for_topic(&self, consumer: &mut Consumer) -> Result<(), Error> {
+        let Source::Topic(topic) = &self.asked.source else { return Ok(()) };
+        match tokio::time::timeout(POLL, consumer.partitions_for(topic)).await {
+            Ok(Err(error)) if !error.is_retriable() => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -110,8 +124,8 @@ impl Reading {
         }
     }
 
-    async fn read(&mut self, consumer: &mut Consumer, config: &ClientConfig, streams: &mut Streams<'_>) -> End {
-        let mut matching = match Matching::of(&self.asked.source, config) {
+    async fn read(&mut self, consumer: &mut Consumer, streams: &mut Streams<'_>) -> End {
+        let mut matching = match Matching::of(&self.asked.source) {
             Ok(matching) => matching,
             Err(message) => return End::Failed(Failure::Message(message)),
         };
@@ -152,7 +166,7 @@ impl Reading {
     }
 
     fn wants_more(&self) -> bool {
-        self.asked.max_messages.is_none_or(|count| self.printed < count)
+        self.max_messages.is_none_or(|count| self.printed < count)
     }
 
     /// How long the next poll may take.
@@ -171,7 +185,7 @@ impl Reading {
         for (at, record) in records.iter().enumerate() {
             if !self.wants_more() {
                 // What was fetched and not printed must not be committed as read.
-                return rewind(&records[at..], consumer).map_err(|error| End::Failed(told(error)));
+                return rewind(&records[at..], consumer).map_err(|error| End::Failed(failed(error.to_string())));
             }
             self.printed += 1;
             match write(&self.asked.formatter, record, streams.out) {
@@ -185,9 +199,7 @@ impl Reading {
                     said.map_err(|error| End::Failed(error.into()))?;
                 }
                 Err(FormatError::Deserialize(error)) => {
-                    return Err(End::Failed(Failure::Message(format!(
-                        "ERROR Unknown error when running consumer: {error}"
-                    ))));
+                    return Err(End::Failed(failed(error.to_string())));
                 }
             }
         }
@@ -229,17 +241,15 @@ fn write(formatter: &formatter::Formatter, record: &ConsumerRecord, out: &mut dy
 /// The topics of `--include`, which come and go.
 struct Matching {
     filter: TopicFilter,
-    admin: Admin,
     subscribed: Vec<String>,
     looked: Option<Instant>,
 }
 
 impl Matching {
-    fn of(source: &Source, config: &ClientConfig) -> Result<Option<Self>, String> {
+    fn of(source: &Source) -> Result<Option<Self>, String> {
         let Source::Include(pattern) = source else { return Ok(None) };
         let filter = TopicFilter::new(pattern)?;
-        let admin = Admin::new(config).map_err(|error| error.to_string())?;
-        Ok(Some(Self { filter, admin, subscribed: Vec::new(), looked: None }))
+        Ok(Some(Self { filter, subscribed: Vec::new(), looked: None }))
     }
 
     /// Subscribes to what matches now, if that has changed.
@@ -248,7 +258,7 @@ impl Matching {
             return Ok(());
         }
         self.looked = Some(Instant::now());
-        let topics = self.admin.list_topics().await?.into_iter().filter(|topic| !topic.is_internal);
+        let topics = consumer.list_topics().await?.into_iter().filter(|topic| !topic.is_internal);
         let topics: Vec<String> = topics.map(|topic| topic.name).filter(|name| self.filter.allows(name)).collect();
         if topics != self.subscribed {
             consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -258,6 +268,6 @@ impl Matching {
     }
 }
 
-fn told(error: Error) -> Failure {
-    Failure::Message(error.to_string())
+fn failed(reason: String) -> Failure {
+    Failure::Message(format!("ERROR Unknown error when running consumer: {reason}"))
 }

@@ -1,12 +1,11 @@
 //! The options of `console-consumer`, and the client settings and format that they ask for.
 
-use std::io::Write;
-
 use super::formatter::Formatter;
 use crate::tools::{
     Failure, Streams,
     options::{HELP, Line, OptionSpec, VERSION, flag, value},
     properties::{self, Properties},
+    renaming::Renaming,
 };
 
 pub(super) static OPTIONS: [OptionSpec; 24] = [
@@ -63,6 +62,8 @@ const FORMATTER_HELP: &str = "How a record is printed; may be repeated:
  value.deserializer=…
  headers.deserializer=…";
 
+const RENAMING: Renaming = Renaming { warning: "Option", new_first: false };
+
 /// Where reading begins in a partition that is read alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begin {
@@ -85,7 +86,6 @@ pub(super) struct Asked {
     pub(super) source: Source,
     pub(super) client: Properties,
     pub(super) formatter: Formatter,
-    pub(super) max_messages: Option<u64>,
     pub(super) timeout_ms: Option<u64>,
     pub(super) skip_on_error: bool,
     pub(super) systest_events: bool,
@@ -95,14 +95,14 @@ impl Asked {
     /// Checks and warns in Kafka's words. `random` names the group of who names none.
     pub(super) fn read(line: &Line, streams: &mut Streams<'_>, random: u32) -> Result<Self, Failure> {
         check(line)?;
-        let command_property = renamed(line, streams, "consumer-property", "command-property")?;
-        let command_config = renamed(line, streams, "consumer.config", "command-config")?;
+        let command_property = RENAMING.name(line, streams, "consumer-property", "command-property")?;
+        let command_config = RENAMING.name(line, streams, "consumer.config", "command-config")?;
         let mut client = properties::of_option(line, command_config)?;
         let group = group(line, &client, &properties::from_words(line.values(command_property)))?;
         client.extend(properties::from_words(line.values(command_property)));
         settle(line, &mut client, group, random)?;
         let begin = begin(line)?;
-        let formatter_property = renamed(line, streams, "property", "formatter-property")?;
+        let formatter_property = RENAMING.name(line, streams, "property", "formatter-property")?;
         let mut format = properties::of_option(line, "formatter-config")?;
         for (option, property) in
             [("key-deserializer", "key.deserializer"), ("value-deserializer", "value.deserializer")]
@@ -117,7 +117,6 @@ impl Asked {
             source: source(line, begin)?,
             client,
             formatter: Formatter::new(class, &format).map_err(Failure::Usage)?,
-            max_messages: line.parsed::<i32>("max-messages")?.and_then(|count| u64::try_from(count).ok()),
             timeout_ms: line.parsed::<i64>("timeout-ms")?.and_then(|ms| u64::try_from(ms).ok()),
             skip_on_error: line.has("skip-message-on-error"),
             systest_events: line.has("enable-systest-events"),
@@ -141,27 +140,6 @@ fn check(line: &Line) -> Result<(), Failure> {
         return usage("The partition is required when offset is specified.");
     }
     line.require(&["bootstrap-server"])
-}
-
-/// The name of the two under which an option was given; the old one is warned about.
-fn renamed(
-    line: &Line,
-    streams: &mut Streams<'_>,
-    old: &'static str,
-    new: &'static str,
-) -> Result<&'static str, Failure> {
-    match (line.has(old), line.has(new)) {
-        (true, true) => Err(Failure::Usage(format!("Options --{old} and --{new} cannot be specified together."))),
-        (true, false) => {
-            let out = &mut streams.out;
-            writeln!(
-                out,
-                "Option --{old} is deprecated and will be removed in a future version. Use --{new} instead."
-            )?;
-            Ok(old)
-        }
-        _ => Ok(new),
-    }
 }
 
 /// The group, wherever it was named; every place must name the same.

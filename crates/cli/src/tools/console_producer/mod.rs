@@ -12,7 +12,7 @@ use options::Asked;
 use reader::{LineReader, ReadRecord};
 use tokio::sync::mpsc;
 
-use super::{Failure, Streams, Tool, admin, interrupt, options::Line};
+use super::{Failure, Streams, Tool, admin, bootstrap, interrupt, options::Line};
 
 mod options;
 mod reader;
@@ -35,6 +35,8 @@ const CLOSE_MAX: Duration = Duration::from_secs(120);
 fn run(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failure> {
     let asked = Asked::read(line, streams)?;
     let reader = LineReader::new(&asked.reader).map_err(Failure::Message)?;
+    bootstrap::resolve(&asked.client["bootstrap.servers"])
+        .map_err(|reason| Failure::Message(format!("Failed to construct kafka producer: {reason}")))?;
     admin::runtime()?.block_on(send_all(asked, reader, streams))
 }
 

@@ -1,11 +1,10 @@
 //! The options of `console-producer`, and the client settings and line format that they ask for.
 
-use std::io::Write;
-
 use crate::tools::{
     Failure, Streams, bootstrap,
     options::{HELP, Line, OptionSpec, VERSION, flag, maybe, value},
     properties::{self, Properties},
+    renaming::Renaming,
 };
 
 pub(super) static OPTIONS: [OptionSpec; 25] = [
@@ -78,6 +77,8 @@ const MERGED: [(&str, &str, &str); 11] = [
     ("max-block-ms", "max.block.ms", "60000"),
 ];
 
+const RENAMING: Renaming = Renaming { warning: "Warning:", new_first: true };
+
 /// What the line asks for.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -94,9 +95,9 @@ impl Asked {
     pub(super) fn read(line: &Line, streams: &mut Streams<'_>) -> Result<Self, Failure> {
         line.require(&["topic"])?;
         let servers = bootstrap::servers(line).map_err(Failure::Usage)?;
-        let reader_property = renamed(line, streams, "property", "reader-property")?;
-        let command_property = renamed(line, streams, "producer-property", "command-property")?;
-        let command_config = renamed(line, streams, "producer.config", "command-config")?;
+        let reader_property = RENAMING.name(line, streams, "property", "reader-property")?;
+        let command_property = RENAMING.name(line, streams, "producer-property", "command-property")?;
+        let command_config = RENAMING.name(line, streams, "producer.config", "command-config")?;
         let reader_class = line.value("line-reader")?.unwrap_or(LINE_READER);
         if reader_class != LINE_READER {
             return Err(Failure::Message(format!("{reader_class}: there is {LINE_READER}")));
@@ -116,27 +117,6 @@ impl Asked {
 
 const LINE_READER: &str = "org.apache.kafka.tools.LineMessageReader";
 
-/// The name of the two under which an option was given; the old one is warned about.
-fn renamed(
-    line: &Line,
-    streams: &mut Streams<'_>,
-    old: &'static str,
-    new: &'static str,
-) -> Result<&'static str, Failure> {
-    match (line.has(old), line.has(new)) {
-        (true, true) => Err(Failure::Usage(format!("Options --{new} and --{old} cannot be specified together."))),
-        (true, false) => {
-            let out = &mut streams.out;
-            writeln!(
-                out,
-                "Warning: --{old} is deprecated and will be removed in a future version. Use --{new} instead."
-            )?;
-            Ok(old)
-        }
-        _ => Ok(new),
-    }
-}
-
 fn codec(line: &Line) -> Result<&str, Failure> {
     let named = line.value("compression-codec")?.filter(|codec| !codec.is_empty());
     Ok(named.unwrap_or(if line.has("compression-codec") { "gzip" } else { "none" }))
@@ -145,6 +125,9 @@ fn codec(line: &Line) -> Result<&str, Failure> {
 /// An option that stands in the line wins, then a property, then the option's default.
 fn merge(line: &Line, client: &mut Properties) -> Result<(), Failure> {
     for (option, property, default) in MERGED {
+        if option != "request-required-acks" {
+            line.parsed::<i64>(option)?;
+        }
         let given = line.value(option)?;
         if given.is_some() || !client.contains_key(property) {
             client.insert(property.to_owned(), given.unwrap_or(default).to_owned());

@@ -7,7 +7,9 @@ use std::io::{self, Write};
 use millstream_client::{Admin, Error, ErrorCode, TopicPartition, admin::GroupListing};
 
 use super::{
-    Failure, Streams, Tool, admin, java_order,
+    Failure, Streams, Tool,
+    admin::{NoClient, Session},
+    bootstrap, java_order,
     options::{Line, OptionError},
 };
 
@@ -31,7 +33,24 @@ enum Stop {
     Usage(String),
     /// What the cluster answered.
     Client(Error),
+    /// This sentence, as what the cluster answered is told.
+    Said(Sentence),
     Output(io::Error),
+}
+
+/// A sentence as Kafka's tool prints it: on stdout, where scripts look for it, some have the name of a class of Java's in
+/// front; on stderr a reason may stand behind.
+#[derive(Debug)]
+struct Sentence {
+    class: &'static str,
+    message: String,
+    reason: String,
+}
+
+impl Stop {
+    fn said(class: &'static str, message: impl Into<String>) -> Self {
+        Self::Said(Sentence { class, message: message.into(), reason: String::new() })
+    }
 }
 
 impl From<Error> for Stop {
@@ -48,7 +67,7 @@ impl From<io::Error> for Stop {
 
 impl From<OptionError> for Stop {
     fn from(error: OptionError) -> Self {
-        Self::Usage(error.to_string())
+        Self::said("", error.to_string())
     }
 }
 
@@ -57,29 +76,57 @@ fn run(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failure> {
     if let Some(pattern) = line.value("validate-regex")? {
         return Ok(validate_regex(pattern, streams.out)?);
     }
-    let done = admin::block_on(line, async |admin| act(line, admin, streams).await)?;
-    match done {
-        Ok(()) => Ok(()),
-        Err(Stop::Usage(message)) => Err(Failure::Usage(message)),
-        Err(Stop::Output(error)) => Err(Failure::Output(error)),
-        Err(Stop::Client(error)) => {
-            let message = format!("Executing consumer group command failed due to {}", java_text(&error));
-            writeln!(streams.out, "\nError: {message}")?;
-            writeln!(streams.err, "{error}")?;
-            Ok(())
+    let session = open(line)?;
+    let done = match session {
+        Ok(session) => session.run(async |admin| act(line, admin, streams).await)?,
+        Err(stop) => Err(stop),
+    };
+    let (on_stdout, on_stderr) = match done {
+        Ok(()) => return Ok(()),
+        Err(Stop::Usage(message)) => return Err(Failure::Usage(message)),
+        Err(Stop::Output(error)) => return Err(Failure::Output(error)),
+        Err(Stop::Client(error)) => (java_text(&error), error.to_string()),
+        Err(Stop::Said(said)) => {
+            (format!("{}{}", said.class, said.message), format!("{}{}", said.message, said.reason))
         }
+    };
+    writeln!(streams.out, "\nError: Executing consumer group command failed due to {on_stdout}")?;
+    Ok(writeln!(streams.err, "{on_stderr}")?)
+}
+
+fn open(line: &Line) -> Result<Result<Session, Stop>, Failure> {
+    let mut settings = bootstrap::admin_settings(line)?;
+    match line.parsed::<u32>("timeout") {
+        Ok(None) => {}
+        Ok(Some(ms)) => _ = settings.insert("default.api.timeout.ms".to_owned(), ms.to_string()),
+        Err(error) => return Ok(Err(error.into())),
     }
+    Ok(Session::open(&settings).map_err(|error| {
+        let message = NoClient::MESSAGE.to_owned();
+        Stop::Said(Sentence { class: "", message, reason: format!(": {}", error.reason) })
+    }))
 }
 
 fn validate_regex(pattern: &str, out: &mut dyn Write) -> io::Result<()> {
     match regex_lite::Regex::new(pattern) {
         Ok(_) => writeln!(out, "The regular expression `{pattern}` is valid."),
         Err(error) => {
-            let error = error.to_string();
-            let reason = error.lines().last().unwrap_or_default();
-            writeln!(out, "The regular expression `{pattern}` is invalid: {}.", reason.trim_start_matches("error: "))
+            writeln!(out, "The regular expression `{pattern}` is invalid: {}.", re2_reason(&error.to_string()))
         }
     }
+}
+
+/// What is wrong with a pattern in the words of RE2/J, by which Kafka's brokers read patterns; those of the parser here
+/// where it sees what RE2/J does not.
+fn re2_reason(reason: &str) -> &str {
+    const RE2: [(&str, &str); 5] = [
+        ("found open group without closing ')'", "missing closing )"),
+        ("found closing ')' without matching '('", "unexpected )"),
+        ("character class", "missing closing ]"),
+        ("repetition operator", "missing argument to repetition operator"),
+        ("escape", "invalid escape sequence"),
+    ];
+    RE2.iter().find(|(ours, _)| reason.contains(ours)).map_or(reason, |(_, re2)| re2)
 }
 
 async fn act(line: &Line, admin: &Admin, streams: &mut Streams<'_>) -> Result<(), Stop> {
@@ -139,9 +186,14 @@ async fn list(line: &Line, admin: &Admin, out: &mut dyn Write) -> Result<(), Sto
         row("GROUP", "TYPE", "STATE")?;
     }
     for group in &groups {
-        row(&group.group_id, told(&group.group_type), told(&group.state))?;
+        row(&group.group_id, kind(&group.group_type), told(&group.state))?;
     }
     Ok(())
+}
+
+/// A type as the tool writes it; brokers write it small.
+fn kind(text: &str) -> &str {
+    TYPES.iter().find(|known| known.eq_ignore_ascii_case(text)).copied().unwrap_or(told(text))
 }
 
 fn told(text: &str) -> &str {

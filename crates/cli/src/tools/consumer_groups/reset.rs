@@ -1,7 +1,7 @@
 //! `consumer-groups --reset-offsets`: which partitions, to which offsets, and setting them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write},
 };
 
@@ -71,11 +71,8 @@ pub(super) async fn partitions_of(
             continue;
         };
         for index in indexes.split(',') {
-            let index = index.trim().parse();
-            let index = index.map_err(|_| {
-                Stop::Usage(format!("Invalid topic arg '{word}', expected topic name or topic:partitions"))
-            })?;
-            partitions.push(TopicPartition::new(topic, index));
+            let wrong = |_| Stop::Usage(format!("Invalid partition '{index}' specified in topic arg '{word}''"));
+            partitions.push(TopicPartition::new(topic, index.trim().parse().map_err(wrong)?));
         }
     }
     let mut unknown = Vec::new();
@@ -102,8 +99,9 @@ async fn planned(line: &Line, admin: &Admin, group: &str, streams: &mut Streams<
     } else if line.has("topic") {
         let (partitions, unknown) = partitions_of(admin, &line.values("topic")).await?;
         if let Some((_, error)) = unknown.into_iter().next() {
-            return Err(error.into());
+            return Err(Stop::said("", error.to_string()));
         }
+        check_exist(admin, &partitions).await?;
         partitions
     } else {
         return Err(Stop::Usage("One of the reset scopes should be defined: --all-topics, --topic.".to_owned()));
@@ -120,6 +118,23 @@ async fn planned(line: &Line, admin: &Admin, group: &str, streams: &mut Streams<
     }
 }
 
+/// Fails with Kafka's sentence when a topic has no such partitions.
+async fn check_exist(admin: &Admin, partitions: &[TopicPartition]) -> Result<(), Stop> {
+    let topics: BTreeSet<&str> = partitions.iter().map(|one| &*one.topic).collect();
+    let mut missing: Vec<String> = Vec::new();
+    for (topic, described) in admin.describe_topics(&topics.into_iter().collect::<Vec<_>>()).await? {
+        let class = "java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.UnknownTopicOrPartitionException: ";
+        let described = described.map_err(|error| Stop::said(class, error.to_string()))?;
+        let exists = |index: i32| described.partitions.iter().any(|one| one.metadata.index == index);
+        let asked = partitions.iter().filter(|one| *one.topic == *topic);
+        missing.extend(asked.filter(|one| !exists(one.partition)).map(ToString::to_string));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Stop::said("", format!("The partitions \"{}\" do not exist", missing.join(","))))
+}
+
 /// The scenarios that ask the cluster for an offset.
 fn spec(line: &Line) -> Result<OffsetSpec, Stop> {
     if line.has("to-earliest") {
@@ -129,10 +144,14 @@ fn spec(line: &Line) -> Result<OffsetSpec, Stop> {
         return Ok(OffsetSpec::Latest);
     }
     if let Some(text) = line.value("to-datetime")? {
-        return time::datetime_ms(text).map(OffsetSpec::Timestamp).map_err(Stop::Usage);
+        return time::datetime_ms(text)
+            .map(OffsetSpec::Timestamp)
+            .map_err(|message| Stop::said("java.text.ParseException: ", message));
     }
     if let Some(text) = line.value("by-duration")? {
-        return time::before_ms(text, time::now_ms()).map(OffsetSpec::Timestamp).map_err(Stop::Usage);
+        return time::before_ms(text, time::now_ms())
+            .map(OffsetSpec::Timestamp)
+            .map_err(|message| Stop::said("", message));
     }
     let scenarios: Vec<String> = SCENARIOS.iter().map(|scenario| format!("[{scenario}]")).collect();
     Err(Stop::Usage(format!(
@@ -194,8 +213,8 @@ async fn within_log(admin: &Admin, wanted: Offsets, streams: &mut Streams<'_>) -
     let first = at(admin, &partitions, OffsetSpec::Earliest).await?;
     let last = at(admin, &partitions, OffsetSpec::Latest).await?;
     let mut offsets = Offsets::new();
-    for (partition, offset) in wanted {
-        let (first, last) = (first[&partition], last[&partition]);
+    for (partition, offset) in rows(&wanted) {
+        let (first, last) = (first[partition], last[partition]);
         if offset > last {
             writeln!(
                 streams.err,
@@ -207,7 +226,7 @@ async fn within_log(admin: &Admin, wanted: Offsets, streams: &mut Streams<'_>) -
                 "WARN New offset ({offset}) is lower than earliest offset for topic partition {partition}. Value will be set to {first}"
             )?;
         }
-        offsets.insert(partition, offset.min(last).max(first));
+        offsets.insert(partition.clone(), offset.min(last).max(first));
     }
     Ok(offsets)
 }
@@ -219,7 +238,8 @@ async fn from_file(
     group: &str,
     streams: &mut Streams<'_>,
 ) -> Result<Offsets, Stop> {
-    let text = std::fs::read_to_string(path).map_err(|error| Stop::Usage(format!("{path}: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|_| Stop::said("java.io.IOException: ", format!("Unable to read file {path}")))?;
     let only_group = match line.values("group")[..] {
         [only] => Some(only),
         _ => None,

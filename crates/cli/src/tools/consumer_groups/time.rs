@@ -6,7 +6,7 @@ use jiff::{Span, Timestamp};
 /// sentence for the user.
 pub(super) fn datetime_ms(text: &str) -> Result<i64, String> {
     let Some((_, time)) = text.split_once('T') else {
-        return Err(format!("Error parsing timestamp. It does not contain a 'T' according to ISO8601 format: {text}"));
+        return Err("Error parsing timestamp. It does not contain a 'T' according to ISO8601 format".to_owned());
     };
     let has_zone = time.contains(['Z', '+', '-']);
     let text = if has_zone { text.to_owned() } else { format!("{text}Z") };
@@ -17,11 +17,11 @@ pub(super) fn datetime_ms(text: &str) -> Result<i64, String> {
 
 /// Milliseconds since 1970 of the moment that lies a duration such as `P1DT2H30M` before `now_ms`.
 pub(super) fn before_ms(duration: &str, now_ms: i64) -> Result<i64, String> {
-    let wrong = |_| format!("Text cannot be parsed to a Duration: {duration}");
+    let wrong = |_| "Text cannot be parsed to a Duration".to_owned();
     let span: Span = duration.parse().map_err(wrong)?;
     // As in Java, a day has 24 hours and there are no months in a duration.
     if span.get_years() != 0 || span.get_months() != 0 || span.get_weeks() != 0 {
-        return Err(format!("Text cannot be parsed to a Duration: {duration}"));
+        return Err("Text cannot be parsed to a Duration".to_owned());
     }
     let seconds = i64::from(span.get_days()) * 86_400
         + i64::from(span.get_hours()) * 3_600

@@ -4,7 +4,9 @@ use millstream_client::{Admin, Error, TopicPartition, admin::OffsetSpec, config:
 use patterns::PartitionFilter;
 
 use super::{
-    Failure, Streams, Tool, admin, bootstrap,
+    Failure, Streams, Tool,
+    admin::Session,
+    bootstrap,
     options::{HELP, Line, OptionSpec, VERSION, flag, value},
     topic_filter::INTERNAL_TOPICS,
 };
@@ -48,7 +50,8 @@ fn run(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failure> {
     bootstrap::servers(line).map_err(Failure::Usage)?;
     let (filter, spec) = asked(line).map_err(|message| failed(&message))?;
     let without_internal = line.has("exclude-internal-topics");
-    let offsets = admin::block_on(line, async |admin| offsets(admin, &filter, spec, without_internal).await)?;
+    let session = Session::open(&bootstrap::admin_settings(line)?).map_err(|error| failed(&error.to_string()))?;
+    let offsets = session.run(async |admin| offsets(admin, &filter, spec, without_internal).await)?;
     for (partition, offset) in offsets
         .map_err(|error| failed(&error.to_string()))?
         .ok_or_else(|| failed("Could not match any topic-partitions with the specified filters"))?

@@ -8,11 +8,12 @@ use millstream_client::{
 };
 
 use super::{
-    Failure, Streams, Tool, admin,
+    Failure, Streams, Tool,
+    admin::Session,
+    bootstrap, java_order,
     options::Line,
     topic_filter::{INTERNAL_TOPICS, TopicFilter},
 };
-use crate::tools::java_order;
 
 mod describe;
 mod options;
@@ -27,7 +28,8 @@ pub(super) const TOOL: Tool = Tool {
 
 fn run(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failure> {
     options::check(line, streams)?;
-    let done = admin::block_on(line, async |admin| act(line, admin, streams.out).await)?;
+    let session = Session::open(&bootstrap::admin_settings(line)?)?;
+    let done = session.run(async |admin| act(line, admin, streams.out).await)?;
     match done {
         Ok(()) => Ok(()),
         Err(Stop::Output(error)) => Err(Failure::Output(error)),
@@ -160,7 +162,11 @@ async fn describe(line: &Line, admin: &Admin, out: &mut dyn Write) -> Result<(),
     let moves = reassignments(admin, &topics).await?;
     let report = describe::Report::of(line, brokers);
     for (topic, (_, configs)) in topics.iter().zip(configs) {
-        report.print(topic, &configs?, &moves, out)?;
+        let mut configs = configs?;
+        java_order::sort_as_hash_map(&mut configs, java_order::DEFAULT_CAPACITY, |config| {
+            java_order::string_hash(&config.name)
+        });
+        report.print(topic, &configs, &moves, out)?;
     }
     Ok(())
 }

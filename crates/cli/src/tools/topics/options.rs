@@ -85,9 +85,20 @@ pub(super) fn check(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failur
         line.require(&["topic"])?;
     }
     if line.has("alter") {
+        refuse_configs(line)?;
         line.require(&["partitions"])?;
     }
     check_combinations(line)
+}
+
+fn refuse_configs(line: &Line) -> Result<(), Failure> {
+    if !line.has("config") {
+        return Ok(());
+    }
+    Err(Failure::Usage(
+        "Option combination \"[[bootstrap-server], [config]]\" can't be used with option \"[alter]\" (To alter topic configurations, the kafka-configs tool can be used.)"
+            .to_owned(),
+    ))
 }
 
 fn check_describe(line: &Line, out: &mut dyn Write) -> Result<(), Failure> {
@@ -111,7 +122,7 @@ fn check_combinations(line: &Line) -> Result<(), Failure> {
             ACTIONS.iter().filter(|action| !to.contains(action)).chain(others).copied().collect();
         line.exclude(option, &strangers)
     };
-    belongs("config", &["alter", "create"], &[])?;
+    belongs("config", &["create"], &[])?;
     belongs("partitions", &["alter", "create"], &[])?;
     belongs("replication-factor", &["create"], &[])?;
     belongs("replica-assignment", &["alter", "create"], &[])?;
