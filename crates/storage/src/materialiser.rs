@@ -151,7 +151,10 @@ impl Materialiser {
         let Work { slots, volatile, orders, switching } = work;
         let busy = !(slots.is_empty() && volatile.is_none() && orders.is_empty() && switching.is_empty());
         self.switching.extend(switching);
-        self.settle(slots.into()).await?;
+        if let Err(error) = self.settle(slots.into()).await {
+            volatile.iter().for_each(|waiting| waiting.fate.halted());
+            return Err(error);
+        }
         if let Some(volatile) = volatile {
             self.settle_volatile(volatile).await?;
         }
@@ -309,7 +312,8 @@ impl Materialiser {
         }
     }
 
-    /// Waits for the disk to have space, and meanwhile deletes what was ordered to be deleted, which may make some.
+    /// Waits for the disk to have space, and meanwhile lets go what a written checkpoint or an order says, which may make
+    /// some.
     async fn wait_for_space(&mut self) -> Result<(), SegmentError> {
         self.shared.room.set_refused(Writer::Segments, true);
         // What waits for the lane may wait for the segments behind it.
@@ -317,8 +321,10 @@ impl Materialiser {
         tokio::select! {
             biased;
             () = self.shared.settle_work.notified() => {}
+            () = written(&mut self.taking) => {}
             () = self.shared.clock.sleep(NO_SPACE_RETRY) => {}
         }
+        self.conclude_checkpoint().await?;
         let orders = std::mem::take(&mut self.shared.queue.lock().orders);
         for order in orders {
             self.edit(order).await?;

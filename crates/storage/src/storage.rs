@@ -120,6 +120,20 @@ pub(crate) struct Parts {
     pub(crate) session: Session,
 }
 
+/// Runs a task of the storage; when it panics the storage halts, or nobody would hear that nothing becomes durable.
+async fn halting(shared: Arc<Shared>, work: impl Future<Output = ()>) {
+    struct HaltsInPanic(Arc<Shared>);
+    impl Drop for HaltsInPanic {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                self.0.halt("a task of the storage has panicked");
+            }
+        }
+    }
+    let _halts = HaltsInPanic(shared);
+    work.await;
+}
+
 impl Storage {
     /// A storage that lasts as long as it is held; needs a tokio runtime for its two tasks.
     #[must_use]
@@ -159,9 +173,11 @@ impl Storage {
     /// Starts the two tasks; from now on there may be appends.
     pub(crate) fn start(&self, materialiser: Materialiser, background: Background) -> io::Result<()> {
         self.inner.shared.phase.send_replace(Phase::Running);
-        let writer = writer::run(Arc::clone(&self.inner.shared), Arc::clone(&self.inner.slots));
-        let writer = Task::start(background, "lane", writer)?;
-        let materialiser = Task::start(background, "materialiser", materialiser.run())?;
+        let shared = &self.inner.shared;
+        let writer = writer::run(Arc::clone(shared), Arc::clone(&self.inner.slots));
+        let writer = Task::start(background, "lane", halting(Arc::clone(shared), writer))?;
+        let materialiser = halting(Arc::clone(shared), materialiser.run());
+        let materialiser = Task::start(background, "materialiser", materialiser)?;
         *self.inner.tasks.lock() = Some(Tasks { writer, materialiser });
         Ok(())
     }

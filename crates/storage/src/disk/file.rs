@@ -155,7 +155,9 @@ impl FileOps {
     fn perform(&self, op: &DiskOp) -> Result<DiskAnswer, DiskError> {
         let (name, path) = describe(op);
         let full = self.root.join(path);
-        self.dispatch(op, &full).map_err(|error| DiskError::new(name, &full, &error))
+        let is_sync = matches!(op, DiskOp::SyncFile(_) | DiskOp::SyncDir(_));
+        let error = if is_sync { DiskError::of_sync } else { DiskError::new };
+        self.dispatch(op, &full).map_err(|met| error(name, &full, &met))
     }
 
     fn dispatch(&self, op: &DiskOp, full: &Path) -> io::Result<DiskAnswer> {

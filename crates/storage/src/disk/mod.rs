@@ -116,7 +116,7 @@ pub struct DiskError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskErrorKind {
     NotFound,
-    /// The file system or quota is full: wait for space and try again.
+    /// The file system or quota is full: wait for space and try again. Never of a sync, which must not be tried again.
     NoSpace,
     /// Anything else. After a failed sync nothing that was written since the last good one may be trusted.
     Failed,
@@ -132,6 +132,12 @@ impl DiskError {
             _ => DiskErrorKind::Failed,
         };
         Self { kind, operation, path: path.to_owned(), reason: error.to_string() }
+    }
+
+    /// The same, of a sync: whatever it met, what was written before it may be lost, and a second sync would not say so.
+    #[must_use]
+    pub fn of_sync(operation: &'static str, path: &Path, error: &io::Error) -> Self {
+        Self { kind: DiskErrorKind::Failed, ..Self::new(operation, path, error) }
     }
 }
 

@@ -98,17 +98,22 @@ impl OpenFiles {
         let file = Arc::new(open()?);
         let (writable, unsynced) = (write.is_some(), write == Some(Sync::Awaited));
         state.files.insert(key, OpenFile { file: Arc::clone(&file), writable, unsynced, used });
-        let surplus = state.take_oldest();
+        let surplus = state.take_oldest(write.is_some());
         drop(state);
-        surplus.map_or(Ok(()), |oldest| oldest.sync_data())?;
+        if let Some(oldest) = surplus {
+            // Of no kind that is tried again: what that file was written may be lost.
+            oldest.sync_data().map_err(|error| io::Error::other(format!("syncing another file: {error}")))?;
+        }
         Ok(file)
     }
 }
 
 impl State {
-    /// Closes the clean file that was longest unused when there are too many; an unsynced one is given away to be synced.
-    fn take_oldest(&mut self) -> Option<Arc<File>> {
-        for (unsynced, most) in [(false, CLEAN_FILES_MAX), (true, UNSYNCED_FILES_MAX)] {
+    /// Closes the clean file that was longest unused when there are too many; for a writer, who minds when its sync fails,
+    /// an unsynced one is given away to be synced.
+    fn take_oldest(&mut self, for_writer: bool) -> Option<Arc<File>> {
+        let kinds = [(false, CLEAN_FILES_MAX), (true, if for_writer { UNSYNCED_FILES_MAX } else { usize::MAX })];
+        for (unsynced, most) in kinds {
             let of_kind = || self.files.iter().filter(|(_, open)| open.unsynced == unsynced);
             if of_kind().count() > most {
                 let key = of_kind().min_by_key(|(_, open)| open.used).map(|(key, _)| key.clone());

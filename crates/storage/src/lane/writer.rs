@@ -84,7 +84,9 @@ async fn store(shared: &Shared, slots: &dyn SlotStore, sealed: SealedSlot) -> An
                 shared.clock.sleep(NO_SPACE_RETRY).await;
             }
             _ => {
-                shared.room.set_refused(Writer::Lane, false);
+                if answer.is_ok() {
+                    shared.room.set_refused(Writer::Lane, false);
+                }
                 Counters::add(&shared.counters.slots_written, 1);
                 Counters::add(&shared.counters.slot_bytes_written, bytes.len() as u64);
                 return Answered { slot, fate, answer };

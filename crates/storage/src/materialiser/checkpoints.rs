@@ -43,6 +43,15 @@ impl fmt::Debug for Taking {
     }
 }
 
+/// What has become of a checkpoint on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conclusion {
+    /// There is none, or it is not written yet.
+    None,
+    Written,
+    NoSpace,
+}
+
 /// Resolves when the checkpoint is written, or has failed; never when there is none. May be dropped before.
 pub(super) async fn written(taking: &mut Option<Taking>) {
     match taking {
@@ -122,20 +131,31 @@ impl Materialiser {
     /// Waits for the checkpoint on its way, if any, and takes the consequences; on a full disk takes it anew until there
     /// is space.
     async fn end_checkpoint(&mut self) -> Result<(), SegmentError> {
-        while let Some(mut taking) = self.taking.take() {
-            (&mut taking.writing).await;
-            let outcome = Pin::new(&mut taking.writing).take_output().expect("it was awaited");
-            match outcome {
-                Ok(()) => return self.checkpointed(taking.covers).await,
-                Err(SegmentError::Disk(error)) if self.shared.waits_for_space(&error) => {
-                    self.dirty.extend(taking.covers.partitions);
-                    self.wait_for_space().await?;
-                    self.begin_checkpoint();
-                }
-                Err(error) => return Err(error),
+        while self.taking.is_some() {
+            self.checkpoint_written().await;
+            if self.conclude_checkpoint().await? == Conclusion::NoSpace {
+                self.wait_for_space().await?;
+                self.begin_checkpoint();
             }
         }
         Ok(())
+    }
+
+    /// Takes the consequences of the checkpoint that was on its way, if it is written. After `NoSpace` the next one covers
+    /// what this one would have.
+    pub(super) async fn conclude_checkpoint(&mut self) -> Result<Conclusion, SegmentError> {
+        let is_written = |taking: &mut Taking| matches!(taking.writing, MaybeDone::Done(_));
+        let Some(mut taking) = self.taking.take_if(is_written) else { return Ok(Conclusion::None) };
+        let outcome = Pin::new(&mut taking.writing).take_output().expect("it is written");
+        let covers = taking.covers;
+        match outcome {
+            Ok(()) => self.checkpointed(covers).await.map(|()| Conclusion::Written),
+            Err(SegmentError::Disk(error)) if self.shared.waits_for_space(&error) => {
+                self.dirty.extend(covers.partitions);
+                Ok(Conclusion::NoSpace)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn checkpointed(&mut self, covers: Covers) -> Result<(), SegmentError> {
