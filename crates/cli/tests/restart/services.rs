@@ -82,6 +82,21 @@ fn services_are_not_ready_while_their_broker_is_dead_and_go_on_when_it_is_back()
     }
 }
 
+/// More attempts than fit into one look at the broker: several looks share a client.
+#[test]
+fn a_service_complains_of_a_broker_that_stays_away_once() {
+    let mut broker = Broker::start();
+    broker.kill();
+    let variables = [("KAFKA_BOOTSTRAP_SERVERS", broker.address.as_str())];
+    let service = Service::start(&["--log-level", "debug", "data-consumer"], &variables);
+    let tells_of_an_attempt = |line: &str| {
+        line.contains(&broker.address) && (line.contains("attempt ") || line.contains("could not be established"))
+    };
+    let attempts = service.process.wait_for_complaints(10, tells_of_an_attempt);
+    let complaints: Vec<&String> = attempts.iter().filter(|line| line.contains(" WARN ")).collect();
+    assert_eq!(complaints.len(), 1, "{attempts:#?}");
+}
+
 #[test]
 fn in_rest_mode_the_consumer_hands_on_what_the_producer_measures_and_no_broker_is_asked_for() {
     let producer = Service::start(&["data-producer", "--mode", "rest"], &[]);
