@@ -33,42 +33,39 @@ pub(crate) async fn watch(
     log: &ServiceLog,
     shutdown: &CancellationToken,
 ) -> Result<(), ServiceError> {
-    let mut admin: Option<Admin> = None;
+    let mut servers = hosts.resolve_servers(&kafka.servers).await;
+    let mut admin = connect(&servers)?;
     let mut was_up: Option<bool> = None;
     loop {
-        let answered = async {
-            if admin.is_none() {
-                admin = Some(Admin::new(&watch_config(kafka, hosts).await).map_err(ServiceError::Client)?);
-            }
-            let admin = admin.as_ref().expect("it has just been made");
-            Ok::<_, ServiceError>(admin.describe_cluster().await.map(|_| ()))
-        };
-        let Some(answered) = shutdown.run_until_cancelled(answered).await.transpose()? else { return Ok(()) };
+        let Some(answered) = shutdown.run_until_cancelled(admin.describe_cluster()).await else { return Ok(()) };
         connectivity.set(answered.is_ok());
         if was_up.replace(answered.is_ok()) != Some(answered.is_ok()) {
-            note(&answered, kafka, log);
-        }
-        if answered.is_err() {
-            // The name may stand for another address by the next time.
-            admin = None;
+            note(answered.as_ref().err(), kafka, log);
         }
         if shutdown.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_none() {
             return Ok(());
+        }
+        if answered.is_err() {
+            // A client tells once of a broker that stays away, so another is made only where it looks elsewhere.
+            let now = hosts.resolve_servers(&kafka.servers).await;
+            if now != servers {
+                (admin, servers) = (connect(&now)?, now);
+            }
         }
     }
 }
 
 /// Only where to and how, not what a producer or consumer sets: the watch would be told of unknown properties.
-async fn watch_config(kafka: &KafkaSettings, hosts: &Hosts) -> ClientConfig {
-    ClientConfig::new(hosts.resolve_servers(&kafka.servers).await)
-        .with("request.timeout.ms", TIMEOUT_MS)
-        .with("default.api.timeout.ms", TIMEOUT_MS)
+fn connect(servers: &str) -> Result<Admin, ServiceError> {
+    let config =
+        ClientConfig::new(servers).with("request.timeout.ms", TIMEOUT_MS).with("default.api.timeout.ms", TIMEOUT_MS);
+    Admin::new(&config).map_err(ServiceError::Client)
 }
 
 /// Says in the log that the broker has come or gone.
-fn note(answered: &Result<(), Error>, kafka: &KafkaSettings, log: &ServiceLog) {
-    match answered {
-        Ok(()) => log.info(SPEAKER, format_args!("Connected to Kafka at {}", kafka.servers)),
-        Err(error) => log.warn(SPEAKER, format_args!("Kafka at {} is away: {error}", kafka.servers)),
+fn note(failure: Option<&Error>, kafka: &KafkaSettings, log: &ServiceLog) {
+    match failure {
+        None => log.info(SPEAKER, format_args!("Connected to Kafka at {}", kafka.servers)),
+        Some(error) => log.warn(SPEAKER, format_args!("Kafka at {} is away: {error}", kafka.servers)),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::routing::get;
-use millstream_client::{Producer, ProducerRecord};
+use millstream_client::{ClientConfig, Producer, ProducerRecord};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -54,39 +54,38 @@ async fn produce(
 ) -> Result<(), ServiceError> {
     let mut ticks = tokio::time::interval(settings.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut producer: Option<Producer> = None;
+    let mut config = producer_config(settings).await;
+    let mut producer = Producer::new(&config).map_err(ServiceError::Client)?;
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        let connected = match producer.take() {
-            Some(producer) => producer,
-            None => connect(settings).await?,
-        };
         log.info(SPEAKER, "Sending message");
-        match shutdown.run_until_cancelled(send(&connected, settings)).await {
-            Some(Ok(())) => {
-                metrics.records.inc();
-                producer = Some(connected);
-            }
+        match shutdown.run_until_cancelled(send(&producer, settings)).await {
+            Some(Ok(())) => _ = metrics.records.inc(),
             Some(Err(error)) => {
                 metrics.failures.inc();
                 log.warn(SPEAKER, format_args!("The measurement was not sent: {error}"));
-                // The broker's name may stand for another address by now: the next measurement begins anew.
-                close(connected, Duration::ZERO).await;
+                let now = producer_config(settings).await;
+                // A producer tells once of a broker that stays away, so another is made only where it looks elsewhere, or
+                // to begin anew after what trying again does not mend.
+                if now != config || !error.is_retriable() {
+                    let next = Producer::new(&now).map_err(ServiceError::Client)?;
+                    close(std::mem::replace(&mut producer, next), Duration::ZERO).await;
+                    config = now;
+                }
             }
-            None => producer = Some(connected),
+            None => {}
         }
     }
-    if let Some(producer) = producer {
-        close(producer, CLOSE_LIMIT).await;
-    }
+    close(producer, CLOSE_LIMIT).await;
     Ok(())
 }
 
-async fn connect(settings: &ProducerSettings) -> Result<Producer, ServiceError> {
+/// With the brokers' names resolved as of now.
+async fn producer_config(settings: &ProducerSettings) -> ClientConfig {
     let mut config = client_config(&settings.common.kafka, &settings.common.hosts).await;
     for (name, value) in PROPERTIES {
         config.set_default(name, value);
     }
-    Producer::new(&config).map_err(ServiceError::Client)
+    config
 }
 
 /// Key and value are the same JSON, as the lab's producer sends it.

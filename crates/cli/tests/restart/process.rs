@@ -36,6 +36,20 @@ impl Process {
         }
     }
 
+    /// The next `count` lines of stderr that `wanted` takes.
+    pub(crate) fn wait_for_complaints(&self, count: usize, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut found = Vec::new();
+        while found.len() < count {
+            let line = self.stderr.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|_| panic!("{count} complaints did not come, only {found:?}"));
+            if wanted(&line) {
+                found.push(line);
+            }
+        }
+        found
+    }
+
     /// The lines on stderr since the last look.
     pub(crate) fn complaints(&self) -> Vec<String> {
         self.stderr.try_iter().collect()

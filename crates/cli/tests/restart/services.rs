@@ -82,6 +82,23 @@ fn services_are_not_ready_while_their_broker_is_dead_and_go_on_when_it_is_back()
     }
 }
 
+/// More attempts than fit into one look at the broker, or into one measurement: those that follow share a client.
+#[test]
+fn a_service_complains_once_for_each_of_its_clients_of_a_broker_that_stays_away() {
+    let mut broker = Broker::start();
+    broker.kill();
+    let variables = [("KAFKA_BOOTSTRAP_SERVERS", broker.address.as_str()), ("kafka.max.block.ms", "500")];
+    let tells_of_an_attempt = |line: &str| {
+        line.split_once("millstream_client::cluster: ").is_some_and(|(_, told)| told.contains(&broker.address))
+    };
+    for (command, clients) in [("data-producer", 2), ("data-consumer", 1)] {
+        let service = Service::start(&["--log-level", "debug", command], &variables);
+        let attempts = service.process.wait_for_complaints(10 * clients, tells_of_an_attempt);
+        let complaints = attempts.iter().filter(|line| line.contains(" WARN ")).count();
+        assert_eq!(complaints, clients, "{command}: {attempts:#?}");
+    }
+}
+
 #[test]
 fn in_rest_mode_the_consumer_hands_on_what_the_producer_measures_and_no_broker_is_asked_for() {
     let producer = Service::start(&["data-producer", "--mode", "rest"], &[]);

@@ -50,21 +50,11 @@ impl Kind {
 }
 
 /// Why a conversation ends early.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 enum Stop {
-    Client(Error),
-    Output(io::Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Client(error)
-    }
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
+    Client(#[from] Error),
+    Output(#[from] io::Error),
 }
 
 fn run(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failure> {

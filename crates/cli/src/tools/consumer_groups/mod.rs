@@ -26,16 +26,20 @@ pub(super) const TOOL: Tool = Tool {
     run,
 };
 
-/// Why a conversation ends early.
-#[derive(Debug)]
+/// Why a conversation ends early; displayed as stderr tells it.
+#[derive(Debug, thiserror::Error)]
 enum Stop {
     /// A sentence and the table of options on stderr, exit code 1.
+    #[error("{0}")]
     Usage(String),
     /// What the cluster answered.
-    Client(Error),
+    #[error(transparent)]
+    Client(#[from] Error),
     /// This sentence, as what the cluster answered is told.
+    #[error("{}{}", .0.message, .0.reason)]
     Said(Sentence),
-    Output(io::Error),
+    #[error(transparent)]
+    Output(#[from] io::Error),
 }
 
 /// A sentence as Kafka's tool prints it: on stdout, where scripts look for it, some have the name of a class of Java's in
@@ -50,18 +54,6 @@ struct Sentence {
 impl Stop {
     fn said(class: &'static str, message: impl Into<String>) -> Self {
         Self::Said(Sentence { class, message: message.into(), reason: String::new() })
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Client(error)
-    }
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
     }
 }
 
@@ -81,14 +73,13 @@ fn run(line: &Line, streams: &mut Streams<'_>) -> Result<(), Failure> {
         Ok(session) => session.run(async |admin| act(line, admin, streams).await)?,
         Err(stop) => Err(stop),
     };
-    let (on_stdout, on_stderr) = match done {
-        Ok(()) => return Ok(()),
-        Err(Stop::Usage(message)) => return Err(Failure::Usage(message)),
-        Err(Stop::Output(error)) => return Err(Failure::Output(error)),
-        Err(Stop::Client(error)) => (java_text(&error), error.to_string()),
-        Err(Stop::Said(said)) => {
-            (format!("{}{}", said.class, said.message), format!("{}{}", said.message, said.reason))
-        }
+    let Err(stop) = done else { return Ok(()) };
+    let on_stderr = stop.to_string();
+    let on_stdout = match stop {
+        Stop::Usage(message) => return Err(Failure::Usage(message)),
+        Stop::Output(error) => return Err(Failure::Output(error)),
+        Stop::Client(error) => java_text(&error),
+        Stop::Said(said) => format!("{}{}", said.class, said.message),
     };
     writeln!(streams.out, "\nError: Executing consumer group command failed due to {on_stdout}")?;
     Ok(writeln!(streams.err, "{on_stderr}")?)
