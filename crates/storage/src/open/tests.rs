@@ -19,6 +19,7 @@ use crate::log::config::LogConfig;
 use crate::log::partition_log::{AppendOrigin, ReadUpto};
 use crate::log::retention::Retention;
 use crate::partition::{AppendError, Appended, Partition};
+use crate::segments::kafka::checkpoint::CHECKPOINT_FILE;
 use crate::storage::StorageError;
 use crate::tests::{batch_of, plain, spec, stamp, values};
 
@@ -463,6 +464,26 @@ async fn a_directory_of_another_broker_or_without_its_session_is_refused() {
     disk.perform(DiskOp::RemoveFile(SESSION_FILE.into())).await.unwrap();
     let refused = Storage::open(options(3), disk, clock, Vec::new()).await.unwrap_err();
     assert!(matches!(refused, OpenError::SessionMissing));
+}
+
+#[tokio::test]
+async fn without_its_checkpoint_file_a_directory_is_refused_and_not_touched() {
+    let (simulated, disk) = simulated(1);
+    let (storage, _) = open(&disk, 1, &["a", "b"]).await;
+    append(&partition(&storage, "a"), &["1", "2", "3"]).await;
+    partition(&storage, "a").delete_records(Some(Offset(2))).unwrap().1.durable().await.unwrap();
+    storage.close().await.unwrap();
+    let log = Path::new("kafka/a-0/00000000000000000000.log");
+    let (content, names) = (simulated.content(log).unwrap(), disk.list(KAFKA_DIR.into()).await.unwrap().len());
+    disk.perform(DiskOp::RemoveFile(CHECKPOINT_FILE.into())).await.unwrap();
+    for topics in [["a"].as_slice(), &["a", "b"]] {
+        let specs = topics.iter().map(|topic| spec(topic, LogConfig::default())).collect();
+        let refused = Storage::open(options(2), Arc::clone(&disk), Arc::new(ManualClock::default()), specs).await;
+        let refused = refused.map(|(_, report)| report).unwrap_err().to_string();
+        assert!(refused.contains(CHECKPOINT_FILE) && refused.contains("restore it from a backup"), "{refused}");
+    }
+    assert_eq!(simulated.content(log).unwrap(), content);
+    assert_eq!(disk.list(KAFKA_DIR.into()).await.unwrap().len(), names);
 }
 
 async fn end(storage: &Storage, clean: bool) {

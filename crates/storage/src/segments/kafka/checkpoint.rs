@@ -95,15 +95,14 @@ impl CheckpointFile {
     /// have `rounds` rounds, or more.
     ///
     /// # Errors
-    /// When a later version wrote it, or when finished rounds are missing at its end: nobody knows which partitions they
+    /// When a later version wrote it, or when finished rounds are missing at its end, or all of it: nobody knows which partitions they
     /// covered, and what the lane has forgotten is in no older round.
     pub(super) async fn load(&self, rounds: u64) -> Result<LoadedCheckpoints, SegmentError> {
-        let Some(length) = self.disk.length(CHECKPOINT_FILE.into()).await? else {
-            return Ok(LoadedCheckpoints { absent: true, ..LoadedCheckpoints::default() });
+        let length = self.disk.length(CHECKPOINT_FILE.into()).await?;
+        let (loaded, position) = match length.map(|length| usize::try_from(length).unwrap_or(usize::MAX)) {
+            Some(length) => read_rounds(&self.disk.read_direct(CHECKPOINT_FILE.into(), 0, length).await?)?,
+            None => (LoadedCheckpoints { absent: true, ..LoadedCheckpoints::default() }, Position::default()),
         };
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let content = self.disk.read_direct(CHECKPOINT_FILE.into(), 0, length).await?;
-        let (loaded, position) = read_rounds(&content)?;
         if position.round < rounds {
             let reason = format!("{} rounds are missing; restore it from a backup", rounds - position.round);
             return Err(SegmentError::Damaged { file: CHECKPOINT_FILE.into(), position: position.end, reason });
