@@ -2,7 +2,7 @@
 //!
 //! Nothing that could be the only copy of a record is deleted: what lies beyond a checkpoint is in the lane.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
@@ -50,7 +50,7 @@ impl KafkaDirectories {
             .try_collect()
             .await?;
         if checkpoints.absent {
-            self.checkpoints.write_anew(&BTreeMap::new()).await?;
+            self.checkpoints.write_anew(LoadedCheckpoints::default()).await?;
         }
         let mut partitions = self.partitions.lock();
         let mut logs = Vec::with_capacity(outcomes.len());

@@ -1,17 +1,19 @@
 //! What only Kafka's directories do: damage is found and blamed on the right partition, hints may lie, and Kafka's own
 //! tool reads the files where it is present.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
 use millstream_model::batch::BatchIter;
-use millstream_model::{LeaderEpoch, Offset};
+use millstream_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 
 use super::*;
 use crate::disk::FileDisk;
 use crate::disk::simulated::SimulatedDisk;
 use crate::lane::Ticket;
 use crate::log::config::LogConfig;
+use crate::log::producers::ProducerEntry;
 use crate::log::state::LogState;
 use crate::segments::{Loaded, SegmentStore};
 use crate::tests::{plain, spec};
@@ -65,7 +67,7 @@ async fn index_files_are_hints_that_may_lie() {
             simulated.flip_bit(&file, bit);
             store.cursors.forget();
             assert_eq!(all(&store, "t").await, (0..20).collect::<Vec<_>>());
-            let at = ReadFrom::Timestamp { from: Offset(0), timestamp: millstream_model::TimestampMs(113) };
+            let at = ReadFrom::Timestamp { from: Offset(0), timestamp: TimestampMs(113) };
             let found = store.read(target("t").key, at, 1).await.unwrap().remove(0);
             let found = BatchIter::new(found).next().unwrap().unwrap();
             assert_eq!(found.header().base_offset, Offset(13), "{name} with bit {bit} turned");
@@ -91,6 +93,48 @@ async fn a_damaged_checkpoint_blames_only_partitions_that_have_no_newer_one() {
     let report = KafkaDirectories::new(disk, 0).load(["a", "b", "c"].map(target).into()).await.unwrap();
     let offline: Vec<bool> = report.logs.iter().map(|log| matches!(log, Loaded::Offline(_))).collect();
     assert_eq!(offline, [true, true, false], "a's record may be older than a lost one, b's is lost");
+}
+
+#[tokio::test]
+async fn the_checkpoint_file_stays_short_over_deletions_and_restarts() {
+    const LENGTH_MAX: u64 = (4 << 20) + (256 << 10);
+    let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(3));
+    let mut state = LogState::default();
+    for id in 0..2_000 {
+        let entry = ProducerEntry {
+            epoch: ProducerEpoch(0),
+            coordinator_epoch: -1,
+            last_timestamp: TimestampMs(0),
+            batches: VecDeque::new(),
+            transaction_start: None,
+        };
+        state.producers.restore(ProducerId(id), entry);
+    }
+    let checkpoint = |topic: &str| PartitionCheckpoint {
+        target: target(topic),
+        state: state.clone(),
+        volatile: false,
+        offline: false,
+    };
+    for _ in 0..10 {
+        let store = KafkaDirectories::new(Arc::clone(&disk), 0);
+        store.load(vec![target("kept")]).await.unwrap();
+        store.checkpoint(vec![checkpoint("kept")]).await.unwrap();
+        for number in 0..20 {
+            let topic = format!("t{number}");
+            store.checkpoint(vec![checkpoint(&topic)]).await.unwrap();
+            store.edit(vec![SegmentEdit::Remove(target(&topic).key)]).await.unwrap();
+            let length = disk.length(checkpoint::CHECKPOINT_FILE.into()).await.unwrap().unwrap();
+            assert!(length < LENGTH_MAX, "{length} bytes with one partition");
+        }
+    }
+    let store = KafkaDirectories::new(disk, 0);
+    let report = store.load(vec![target("kept"), target("t0")]).await.unwrap();
+    let producers = |log: &Loaded| match log {
+        Loaded::Log(log) => log.state.producers.iter().count(),
+        Loaded::Offline(reason) => panic!("{reason}"),
+    };
+    assert_eq!(report.logs.iter().map(producers).collect::<Vec<_>>(), [2_000, 0], "what was deleted is forgotten");
 }
 
 #[tokio::test]
