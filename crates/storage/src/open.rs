@@ -130,7 +130,7 @@ impl Storage {
             in_flight_max: options.limits.slots_in_flight_max,
             slot_bytes_max: options.limits.slot_bytes_max,
         };
-        let ring = FileRing::open(Arc::clone(&disk), options.lane_file_bytes, limits, crashed.is_some()).await?;
+        let ring = FileRing::open(Arc::clone(&disk), options.lane_file_bytes, limits, crashed).await?;
         let ring = Arc::new(ring);
         let slots: Arc<dyn SlotStore> = Arc::clone(&ring) as Arc<dyn SlotStore>;
         let segments = Arc::new(KafkaDirectories::new(Arc::clone(&disk), last.map_or(0, |last| last.rounds)));

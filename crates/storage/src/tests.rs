@@ -52,7 +52,7 @@ pub(crate) fn values(records: &[Bytes]) -> Vec<(i64, String)> {
         let bytes = batch.decompressed(1 << 20).unwrap();
         for record in millstream_model::batch::RecordIter::new(&bytes, header.records_count) {
             let record = record.unwrap();
-            let value = String::from_utf8(record.value.unwrap_or_default().to_vec()).unwrap();
+            let value = String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned();
             found.push((header.base_offset.0 + i64::from(record.offset_delta), value));
         }
     }

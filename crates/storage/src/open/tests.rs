@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use millstream_model::batch::{ControlRecord, ControlRecordType, ProducerStamp};
+use millstream_model::batch::{Batch, BatchBuilder, ControlRecord, ControlRecordType, ProducerStamp};
+use millstream_model::compression::Compression;
 use millstream_model::{Offset, ProducerEpoch, ProducerId, TimestampMs};
 use tokio::sync::watch;
 
@@ -13,11 +14,12 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::disk::simulated::{Faults, SimulatedDisk};
 use crate::disk::{DiskAnswer, DiskErrorKind, FileDisk};
-use crate::lane::slot::PartitionKey;
+use crate::lane::slot::{PartitionKey, Seal, SlotKind, encode};
 use crate::log::config::LogConfig;
 use crate::log::partition_log::{AppendOrigin, ReadUpto};
 use crate::log::retention::Retention;
 use crate::partition::{AppendError, Appended, Partition};
+use crate::segments::kafka::checkpoint::CHECKPOINT_FILE;
 use crate::segments::{
     LoadReport, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentRun, SegmentSummary,
 };
@@ -179,6 +181,43 @@ async fn a_damaged_last_slot_is_a_torn_tail() {
     let (storage, report) = open(&disk, 2, &["a"]).await;
     assert_eq!((report.slots_torn, report.slots_damaged), (1, 0));
     assert_eq!(all(&partition(&storage, "a")).await, ["1"]);
+}
+
+/// A batch that has the first bytes of `slot` where its own slot's second block begins.
+fn batch_with(slot: &[u8]) -> Batch {
+    const HEADER: usize = crate::lane::slot::HEADER_BYTES;
+    let build = |value: &[u8]| {
+        let mut builder = BatchBuilder::new(Compression::None);
+        builder.append(TimestampMs(10), None, Some(value), &[]).unwrap();
+        builder.build()
+    };
+    let mut value = vec![b'x'; 2 * BLOCK_BYTES];
+    // The value ends one byte, the number of headers, before its batch.
+    let at = BLOCK_BYTES - HEADER - (build(&value).bytes().len() - 1 - value.len());
+    value[at..at + HEADER].copy_from_slice(&slot[..HEADER]);
+    build(&value)
+}
+
+#[tokio::test]
+async fn a_producer_cannot_put_a_slot_into_the_lane() {
+    // Whoever knew the session's nonce could not either.
+    for nonce in [99, 1] {
+        let (simulated, disk) = simulated(1);
+        let (storage, _) = open(&disk, 1, &["a"]).await;
+        let a = partition(&storage, "a");
+        append(&a, &["first"]).await;
+        let planted = Seal { kind: SlotKind::Mark, lane: LaneId(1), sequence: 0, nonce, acked_upto: 0, low_water: 2 };
+        let batch = batch_with(&encode(planted, &[]).1);
+        a.append(&[batch], AppendOrigin::Client, NOW).unwrap().ticket.durable().await.unwrap();
+        append(&a, &["last"]).await;
+        storage.abort().await;
+        let lane = simulated.content(Path::new("lane/00000000.slots")).unwrap();
+        assert!(lane[2 * BLOCK_BYTES..].starts_with(b"MILLSLOT"), "it lies on a boundary");
+        let (storage, report) = open(&disk, 2, &["a"]).await;
+        assert_eq!((report.slots_damaged, report.slots_torn, report.batches_replayed), (0, 0, 3), "nonce {nonce}");
+        let kept = all(&partition(&storage, "a")).await;
+        assert_eq!((kept.len(), kept[0].as_str(), kept[2].as_str()), (3, "first", "last"));
+    }
 }
 
 #[tokio::test]
@@ -429,6 +468,26 @@ async fn a_directory_of_another_broker_or_without_its_session_is_refused() {
     disk.perform(DiskOp::RemoveFile(SESSION_FILE.into())).await.unwrap();
     let refused = Storage::open(options(3), disk, clock, Vec::new()).await.unwrap_err();
     assert!(matches!(refused, OpenError::SessionMissing));
+}
+
+#[tokio::test]
+async fn without_its_checkpoint_file_a_directory_is_refused_and_not_touched() {
+    let (simulated, disk) = simulated(1);
+    let (storage, _) = open(&disk, 1, &["a", "b"]).await;
+    append(&partition(&storage, "a"), &["1", "2", "3"]).await;
+    partition(&storage, "a").delete_records(Some(Offset(2))).unwrap().1.durable().await.unwrap();
+    storage.close().await.unwrap();
+    let log = Path::new("kafka/a-0/00000000000000000000.log");
+    let (content, names) = (simulated.content(log).unwrap(), disk.list(KAFKA_DIR.into()).await.unwrap().len());
+    disk.perform(DiskOp::RemoveFile(CHECKPOINT_FILE.into())).await.unwrap();
+    for topics in [["a"].as_slice(), &["a", "b"]] {
+        let specs = topics.iter().map(|topic| spec(topic, LogConfig::default())).collect();
+        let refused = Storage::open(options(2), Arc::clone(&disk), Arc::new(ManualClock::default()), specs).await;
+        let refused = refused.map(|(_, report)| report).unwrap_err().to_string();
+        assert!(refused.contains(CHECKPOINT_FILE) && refused.contains("restore it from a backup"), "{refused}");
+    }
+    assert_eq!(simulated.content(log).unwrap(), content);
+    assert_eq!(disk.list(KAFKA_DIR.into()).await.unwrap().len(), names);
 }
 
 async fn end(storage: &Storage, clean: bool) {

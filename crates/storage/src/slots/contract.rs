@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use millstream_model::LeaderEpoch;
 
 use super::memory::MemorySlots;
 use super::ring::FileRing;
 use super::*;
 use crate::disk::simulated::SimulatedDisk;
 use crate::disk::{Disk, FileDisk};
+use crate::lane::session::Session;
 use crate::lane::slot::{Seal, SlotKind, encode};
 
 const LIMITS: SlotLimits = SlotLimits { in_flight_max: 4, slot_bytes_max: 16 << 10 };
 const FILE_BYTES: u64 = 16 << 10;
+/// Whose slots `slot` makes.
+const SESSION: Session = Session { lane: LaneId(1), nonce: 1, generation: LeaderEpoch(0), closed: false, rounds: 0 };
 
 fn slot(lane: u64, sequence: u64) -> (SlotId, Bytes) {
     let seal = Seal { kind: SlotKind::Mark, lane: LaneId(lane), sequence, nonce: 1, acked_upto: 0, low_water: 0 };
@@ -53,10 +57,10 @@ async fn memory_keeps_the_contract() {
 async fn the_ring_keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(dir.path(), 2).unwrap());
-    contract(&FileRing::open(disk, FILE_BYTES, LIMITS, true).await.unwrap()).await;
+    contract(&FileRing::open(disk, FILE_BYTES, LIMITS, Some(SESSION)).await.unwrap()).await;
     for seed in 0..20 {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(seed));
-        contract(&FileRing::open(disk, FILE_BYTES, LIMITS, true).await.unwrap()).await;
+        contract(&FileRing::open(disk, FILE_BYTES, LIMITS, Some(SESSION)).await.unwrap()).await;
     }
 }
 
@@ -78,7 +82,7 @@ async fn the_ring_finds_its_slots_after_a_crash_and_uses_files_again() {
     for seed in 0..50 {
         let simulated = SimulatedDisk::new(seed);
         let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
-        let ring = FileRing::open(Arc::clone(&disk), FILE_BYTES, LIMITS, true).await.unwrap();
+        let ring = FileRing::open(Arc::clone(&disk), FILE_BYTES, LIMITS, Some(SESSION)).await.unwrap();
         for sequence in 0..30 {
             let (id, bytes) = slot(1, sequence);
             ring.put(id, bytes).await.unwrap();
@@ -87,7 +91,7 @@ async fn the_ring_finds_its_slots_after_a_crash_and_uses_files_again() {
             }
         }
         simulated.power_cycle();
-        let ring = FileRing::open(Arc::clone(&disk), FILE_BYTES, LIMITS, true).await.unwrap();
+        let ring = FileRing::open(Arc::clone(&disk), FILE_BYTES, LIMITS, Some(SESSION)).await.unwrap();
         for sequence in 24..30 {
             let (id, bytes) = slot(1, sequence);
             assert_eq!(ring.get(id).await.unwrap(), Some(bytes), "seed {seed}, slot {sequence}");

@@ -16,7 +16,8 @@ use parking_lot::Mutex;
 
 use super::{PresentSlot, Put, SlotId, SlotLimits, SlotStore};
 use crate::disk::{ASIDE_DIR, AlignedBuffer, BLOCK_BYTES, Disk, DiskError, DiskOp, WriteSync};
-use crate::lane::slot::{HEADER_BYTES, decode_header};
+use crate::lane::session::Session;
+use crate::lane::slot::decode_header;
 
 /// Directory of the files below the disk's root.
 pub const RING_DIR: &str = "lane";
@@ -71,12 +72,17 @@ struct RingState {
 }
 
 impl FileRing {
-    /// Opens the ring; with `scan`, looks for the slots that its files hold, else takes all files as free.
+    /// Opens the ring and looks for the slots of the session that crashed; without one all files are free.
     /// `file_bytes` is the length of new files.
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub async fn open(disk: Arc<dyn Disk>, file_bytes: u64, limits: SlotLimits, scan: bool) -> Result<Self, DiskError> {
+    pub(crate) async fn open(
+        disk: Arc<dyn Disk>,
+        file_bytes: u64,
+        limits: SlotLimits,
+        crashed: Option<Session>,
+    ) -> Result<Self, DiskError> {
         disk.perform(DiskOp::CreateDir(RING_DIR.into())).await?;
         disk.perform(DiskOp::SyncDir(PathBuf::new())).await?;
         let mut state = RingState::default();
@@ -87,7 +93,10 @@ impl FileRing {
             let bytes = disk.length(path_of(number)).await?.unwrap_or_default();
             state.next_file = state.next_file.max(number + 1);
             state.files.insert(number, RingFile { bytes, prepared: ready(Ok(())).boxed().shared() });
-            let found = if scan { scan_file(disk.as_ref(), number, bytes).await? } else { Vec::new() };
+            let found = match &crashed {
+                Some(session) => scan_file(disk.as_ref(), number, bytes, session).await?,
+                None => Vec::new(),
+            };
             if found.is_empty() {
                 state.free.push(number);
             }
@@ -196,18 +205,32 @@ fn path_of(number: u64) -> PathBuf {
     Path::new(RING_DIR).join(format!("{number:08}{EXTENSION}"))
 }
 
-/// Whole headers on block boundaries, read from the device.
-async fn scan_file(disk: &dyn Disk, number: u64, bytes: u64) -> Result<Vec<(SlotId, Place)>, DiskError> {
+/// The session's slots in a file, by the headers on its block boundaries, read from the device. Bodies are bytes of
+/// clients, who may have put anything on a boundary: only what has the session's nonce counts, and nothing inside a slot.
+async fn scan_file(
+    disk: &dyn Disk,
+    number: u64,
+    bytes: u64,
+    session: &Session,
+) -> Result<Vec<(SlotId, Place)>, DiskError> {
     let mut found = Vec::new();
     let mut from = 0;
+    let mut slot_end = 0;
     while from < bytes {
         let piece = disk.read_direct(path_of(number), from, SCAN_BYTES).await?;
         for (block, content) in piece.chunks(BLOCK_BYTES).enumerate() {
             let at = from + (block * BLOCK_BYTES) as u64;
-            if let Ok(header) = content.get(..HEADER_BYTES).map_or(decode_header(&[]), decode_header) {
-                let id = SlotId { lane: header.lane, sequence: header.sequence };
-                found.push((id, Place { file: number, at, bytes: u64::from(header.slot_bytes) }));
+            if at < slot_end {
+                continue;
             }
+            let Ok(header) = decode_header(content) else { continue };
+            if (header.lane, header.nonce) != (session.lane, session.nonce) {
+                continue;
+            }
+            let id = SlotId { lane: header.lane, sequence: header.sequence };
+            let place = Place { file: number, at, bytes: u64::from(header.slot_bytes) };
+            slot_end = at + place.bytes;
+            found.push((id, place));
         }
         from += SCAN_BYTES as u64;
     }

@@ -5,7 +5,7 @@
 //! never finished and is cut off; a bad round before a good one is bit rot, and partitions without a newer record are
 //! not trusted.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,13 +34,15 @@ pub(super) const ROUND_HEAD_BYTES: usize = 32;
 pub(super) const ALIGN_BYTES: usize = 512;
 const MAGIC: [u8; 8] = *b"MILLCKPT";
 const VERSION: u16 = 1;
-/// The file is written anew when it has grown to this many times what it had then, and at least by the minimum.
+/// The file is written anew when it is this many times as long as the records that count, and longer by the minimum.
 const GROWTH_MAX: u64 = 4;
 const GROWTH_BYTES_MIN: u64 = 4 << 20;
 
 /// Bits of a record's flags.
 const VOLATILE: i8 = 1;
 const OFFLINE: i8 = 2;
+/// The partition was deleted: nothing follows, and no earlier record of it counts.
+const DELETED: i8 = 4;
 
 const _: () = assert!(ROUND_HEAD_BYTES == 8 + 4 + 2 + 2 + 8 + 4 + 4);
 
@@ -70,15 +72,36 @@ pub(super) struct LoadedCheckpoints {
 #[derive(Debug)]
 pub(crate) struct CheckpointFile {
     disk: Arc<dyn Disk>,
-    state: Mutex<Position>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    position: Position,
+    /// Bytes that the newest record of each partition takes.
+    live: BTreeMap<PartitionKey, u64>,
+    /// Deleted partitions whose records still count in the file.
+    deleted: BTreeSet<PartitionKey>,
+    /// The file cannot vouch for all of its partitions: it keeps its evidence and is not written anew.
+    damaged: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
     end: u64,
     round: u64,
-    /// Length when the file was last written anew.
-    base: u64,
+}
+
+impl State {
+    fn has_grown(&self) -> bool {
+        let live: u64 = self.live.values().sum();
+        self.position.end > (live * GROWTH_MAX).max(live + GROWTH_BYTES_MIN)
+    }
+
+    fn at(position: Position, loaded: &LoadedCheckpoints) -> Self {
+        let live = loaded.records.iter().map(|(key, record)| (*key, live_bytes(record))).collect();
+        Self { position, live, deleted: BTreeSet::new(), damaged: loaded.damaged }
+    }
 }
 
 impl CheckpointFile {
@@ -88,66 +111,111 @@ impl CheckpointFile {
 
     /// Rounds that are finished.
     pub(crate) fn rounds(&self) -> u64 {
-        self.state.lock().round
+        self.state.lock().position.round
     }
 
     /// Reads the file from the device: after a failed sync the page cache shows a round that is not there. It is known to
     /// have `rounds` rounds, or more.
     ///
     /// # Errors
-    /// When a later version wrote it, or when finished rounds are missing at its end: nobody knows which partitions they
+    /// When a later version wrote it, or when finished rounds are missing at its end, or all of it: nobody knows which partitions they
     /// covered, and what the lane has forgotten is in no older round.
     pub(super) async fn load(&self, rounds: u64) -> Result<LoadedCheckpoints, SegmentError> {
-        let Some(length) = self.disk.length(CHECKPOINT_FILE.into()).await? else {
-            return Ok(LoadedCheckpoints { absent: true, ..LoadedCheckpoints::default() });
+        let length = self.disk.length(CHECKPOINT_FILE.into()).await?;
+        let (loaded, position) = match length.map(|length| usize::try_from(length).unwrap_or(usize::MAX)) {
+            Some(length) => read_rounds(&self.disk.read_direct(CHECKPOINT_FILE.into(), 0, length).await?)?,
+            None => (LoadedCheckpoints { absent: true, ..LoadedCheckpoints::default() }, Position::default()),
         };
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let content = self.disk.read_direct(CHECKPOINT_FILE.into(), 0, length).await?;
-        let (loaded, position) = read_rounds(&content)?;
         if position.round < rounds {
             let reason = format!("{} rounds are missing; restore it from a backup", rounds - position.round);
             return Err(SegmentError::Damaged { file: CHECKPOINT_FILE.into(), position: position.end, reason });
         }
-        *self.state.lock() = position;
+        *self.state.lock() = State::at(position, &loaded);
         Ok(loaded)
     }
 
     /// Writes a round; durable when this resolves.
     pub(super) async fn append(&self, records: &[CheckpointRecord]) -> Result<(), SegmentError> {
-        let position = *self.state.lock();
-        let round = encode_round(position.round, records.iter().map(encode_record));
+        self.write_round(records.iter().map(|record| (record.key, encode_record(record))).collect()).await?;
+        self.shorten().await
+    }
+
+    /// Forgets deleted partitions, durably unless the disk is full: then with the next round.
+    pub(super) async fn forget(&self, deleted: impl IntoIterator<Item = PartitionKey>) -> Result<(), DiskError> {
+        {
+            let mut state = self.state.lock();
+            let recorded: Vec<_> = deleted.into_iter().filter(|key| state.live.contains_key(key)).collect();
+            if recorded.is_empty() {
+                return Ok(());
+            }
+            state.deleted.extend(recorded);
+        }
+        match self.write_round(Vec::new()).await {
+            Err(error) if error.kind == DiskErrorKind::NoSpace => Ok(()),
+            done => done,
+        }
+    }
+
+    async fn write_round(&self, records: Vec<(PartitionKey, Bytes)>) -> Result<(), DiskError> {
+        let (position, deleted) = {
+            let state = self.state.lock();
+            (state.position, state.deleted.clone())
+        };
+        let contents = records.iter().map(|(_, record)| record.clone());
+        let round = encode_round(position.round, contents.chain(deleted.iter().map(|key| encode_deleted(*key))));
         let end = position.end + round.len() as u64;
         self.disk.write(CHECKPOINT_FILE.into(), position.end, vec![round]).await?;
         self.disk.perform(DiskOp::SyncFile(CHECKPOINT_FILE.into())).await?;
-        *self.state.lock() = Position { end, round: position.round + 1, ..position };
-        if end > (position.base * GROWTH_MAX).max(position.base + GROWTH_BYTES_MIN) {
-            let content = self.disk.read_file(CHECKPOINT_FILE.into()).await?.unwrap_or_default();
-            let loaded = read_rounds(&content)?.0;
-            // A damaged file keeps its evidence: what it cannot vouch for must stay offline.
-            if !loaded.damaged {
-                match self.write_anew(&loaded.records).await {
-                    // The round is written; the file stays long until there is space for a short one beside it.
-                    Err(error) if error.kind == DiskErrorKind::NoSpace => {}
-                    done => done?,
-                }
-            }
+        let mut state = self.state.lock();
+        state.position = Position { end, round: position.round + 1 };
+        state.live.extend(records.iter().map(|(key, record)| (*key, live_bytes(record))));
+        for key in deleted {
+            state.live.remove(&key);
+            state.deleted.remove(&key);
         }
         Ok(())
     }
 
-    /// Replaces the file by one round with these records.
-    pub(super) async fn write_anew(&self, records: &BTreeMap<PartitionKey, Bytes>) -> Result<(), DiskError> {
-        let round = self.state.lock().round;
-        let content = encode_round(round, records.values().cloned());
+    /// Writes the file anew when most of it does not count any more.
+    async fn shorten(&self) -> Result<(), SegmentError> {
+        let round = {
+            let state = self.state.lock();
+            if state.damaged || !state.has_grown() {
+                return Ok(());
+            }
+            state.position.round
+        };
+        let content = self.disk.read_file(CHECKPOINT_FILE.into()).await?.unwrap_or_default();
+        let (loaded, found) = read_rounds(&content)?;
+        if loaded.damaged || found.round != round {
+            self.state.lock().damaged = true;
+            return Ok(());
+        }
+        match self.write_anew(loaded).await {
+            // The round is written; the file stays long until there is space for a short one beside it.
+            Err(error) if error.kind == DiskErrorKind::NoSpace => Ok(()),
+            done => Ok(done?),
+        }
+    }
+
+    /// Replaces the file by one round with what was loaded.
+    pub(super) async fn write_anew(&self, loaded: LoadedCheckpoints) -> Result<(), DiskError> {
+        let round = self.state.lock().position.round;
+        let content = encode_round(round, loaded.records.values().cloned());
         let end = content.len() as u64;
         let file = Path::new(CHECKPOINT_FILE);
         let dir = file.parent().expect("it lies in a directory");
         self.disk.perform(DiskOp::CreateDir(dir.to_owned())).await?;
         self.disk.replace_file(file, content).await?;
         self.disk.perform(DiskOp::SyncDir("".into())).await?;
-        *self.state.lock() = Position { end, round: round + 1, base: end };
+        *self.state.lock() = State::at(Position { end, round: round + 1 }, &loaded);
         Ok(())
     }
+}
+
+/// Bytes that a record takes in a round.
+fn live_bytes(record: &Bytes) -> u64 {
+    4 + record.len() as u64
 }
 
 fn encode_round(round: u64, records: impl Iterator<Item = Bytes>) -> Bytes {
@@ -222,9 +290,13 @@ fn read_rounds(content: &Bytes) -> Result<(LoadedCheckpoints, Position), Segment
         }
         for (key, record) in split_records(round.payload) {
             loaded.after_damage.push(key);
-            loaded.records.insert(key, record);
+            if is_deleted(&record) {
+                loaded.records.remove(&key);
+            } else {
+                loaded.records.insert(key, record);
+            }
         }
-        position = Position { end: at as u64, round: round.number + 1, base: at as u64 };
+        position = Position { end: at as u64, round: round.number + 1 };
     }
     Ok((loaded, position))
 }
@@ -245,10 +317,25 @@ fn split_records(mut payload: Bytes) -> Vec<(PartitionKey, Bytes)> {
     records
 }
 
+fn encode_key(out: &mut Encoder, key: PartitionKey) {
+    out.uuid(key.topic_id.0);
+    out.i32(key.index.0);
+}
+
+fn encode_deleted(key: PartitionKey) -> Bytes {
+    let mut out = Encoder::new();
+    encode_key(&mut out, key);
+    out.i8(DELETED);
+    out.into_bytes()
+}
+
+fn is_deleted(record: &[u8]) -> bool {
+    record.get(KEY_BYTES).is_some_and(|flags| flags.cast_signed() & DELETED != 0)
+}
+
 fn encode_record(record: &CheckpointRecord) -> Bytes {
     let mut out = Encoder::new();
-    out.uuid(record.key.topic_id.0);
-    out.i32(record.key.index.0);
+    encode_key(&mut out, record.key);
     out.i8(i8::from(record.volatile) * VOLATILE + i8::from(record.offline) * OFFLINE);
     let state = &record.state;
     out.i64(state.log_start.0);
@@ -303,6 +390,7 @@ fn encode_segment(out: &mut Encoder, segment: &Segment) {
     out.i64(segment.indexed_timestamp.0);
 }
 
+const KEY_BYTES: usize = 16 + 4;
 const EPOCH_BYTES: usize = 4 + 8;
 const PRODUCER_BYTES_MIN: usize = 8 + 2 + 4 + 8 + 8 + 4;
 const PRODUCER_BATCH_BYTES: usize = 4 + 8 + 4 + 8;
@@ -434,6 +522,19 @@ mod tests {
         }
         assert_eq!(&bytes[..], golden);
         assert_eq!(decode_record(bytes).unwrap(), record());
+    }
+
+    #[test]
+    fn a_deleted_partition_is_these_bytes_and_ends_its_earlier_records() {
+        let deleted = encode_deleted(record().key);
+        assert_eq!(&deleted[..], [&[7; 16][..], &[0, 0, 0, 3, 4]].concat());
+        let kept = CheckpointRecord { key: PartitionKey { index: PartitionIndex(4), ..record().key }, ..record() };
+        let rounds = [
+            encode_round(0, [encode_record(&record()), encode_record(&kept)].into_iter()),
+            encode_round(1, [deleted].into_iter()),
+        ];
+        let (loaded, position) = read_rounds(&rounds.concat().into()).unwrap();
+        assert_eq!((loaded.records.keys().copied().collect::<Vec<_>>(), position.round), (vec![kept.key], 2));
     }
 
     #[test]

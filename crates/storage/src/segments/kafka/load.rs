@@ -2,16 +2,19 @@
 //!
 //! Nothing that could be the only copy of a record is deleted: what lies beyond a checkpoint is in the lane.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use millstream_model::Offset;
 use millstream_model::batch::{Batch, BatchError, BatchHeader, HEADER_BYTES};
+use millstream_model::{Offset, TimestampMs};
 
 use super::checkpoint::{LoadedCheckpoints, decode_record};
-use super::formats::{PARTITION_METADATA_FILE, TXN_INDEX_ENTRY_BYTES, decode_aborted, encode_aborted, topic_id_of};
+use super::formats::{
+    INDEX_ENTRY_BYTES, PARTITION_METADATA_FILE, TIME_INDEX_ENTRY_BYTES, TXN_INDEX_ENTRY_BYTES, TimeIndexEntry,
+    decode_aborted, encode_aborted, topic_id_of,
+};
 use super::plan::{Segment, SegmentFile, SegmentWrites, add_batch};
 use super::{DELETED_SUFFIX, Files, KAFKA_DIR, KafkaDirectories, dir_of};
 use crate::disk::{ASIDE_DIR, BLOCK_BYTES, DiskOp};
@@ -50,7 +53,7 @@ impl KafkaDirectories {
             .try_collect()
             .await?;
         if checkpoints.absent {
-            self.checkpoints.write_anew(&BTreeMap::new()).await?;
+            self.checkpoints.write_anew(LoadedCheckpoints::default()).await?;
         }
         let mut partitions = self.partitions.lock();
         let mut logs = Vec::with_capacity(outcomes.len());
@@ -129,7 +132,7 @@ impl KafkaDirectories {
         files.segments.drain(..dropped);
         files.epochs = record.state.epochs.entries().to_vec();
         let mut log = LoadedLog { state: record.state, volatile: record.volatile, ..LoadedLog::default() };
-        if let Some(reason) = self.cut(&files, log_start, record.volatile).await? {
+        if let Some(reason) = self.cut(&mut files, log_start, record.volatile).await? {
             return Ok((files, Loaded::Offline(reason)));
         }
         log.aborted = self.read_aborted(&files).await?;
@@ -172,32 +175,58 @@ impl KafkaDirectories {
     }
 
     /// Cuts the files to what the checkpoint says; when they are shorter, says so. A volatile log keeps what is longer.
-    async fn cut(&self, files: &Files, log_start: Offset, volatile: bool) -> Result<Option<String>, SegmentError> {
+    async fn cut(&self, files: &mut Files, log_start: Offset, volatile: bool) -> Result<Option<String>, SegmentError> {
         let dir = files.dir();
-        let (Some(first), Some(last)) = (files.segments.first(), files.segments.last()) else {
+        let ends = files.segments.first().zip(files.segments.last()).map(|(first, last)| (first.base, last.base));
+        let Some((first, last)) = ends else {
             let surplus = |base: Offset| !volatile || base < log_start;
             return self.remove_segments(files, surplus).await.map(|()| None);
         };
-        for segment in &files.segments {
-            let ends = [
-                (SegmentFile::Log, segment.log_bytes, true),
-                (SegmentFile::TxnIndex, segment.txn_index_bytes, true),
-                (SegmentFile::Index, segment.index_bytes, false),
-                (SegmentFile::TimeIndex, segment.time_index_bytes, false),
-            ];
-            for (kind, end, vouched) in ends {
+        for segment in &mut files.segments {
+            for (kind, end) in [(SegmentFile::Log, segment.log_bytes), (SegmentFile::TxnIndex, segment.txn_index_bytes)]
+            {
                 let file = kind.path(&dir, segment.base);
                 let present = self.disk.length(file.clone()).await?.unwrap_or_default();
-                if present < end && vouched {
+                if present < end {
                     return Ok(Some(format!("{file:?} has {present} bytes, {end} were made durable")));
                 }
-                if present > end && !(volatile && kind == SegmentFile::Log && segment.base == last.base) {
+                if present > end && !(volatile && kind == SegmentFile::Log && segment.base == last) {
                     self.disk.perform(DiskOp::SetLength { file, length: end }).await?;
                 }
             }
+            self.cut_index(&dir, segment, SegmentFile::Index).await?;
+            self.cut_index(&dir, segment, SegmentFile::TimeIndex).await?;
         }
-        let surplus = |base: Offset| base < first.base || (base > last.base && !volatile);
+        let surplus = |base: Offset| base < first || (base > last && !volatile);
         self.remove_segments(files, surplus).await.map(|()| None)
+    }
+
+    /// Cuts an index file to what the checkpoint says. Nothing vouches for it: of one that lost its end with the power,
+    /// the whole entries that are left count, or the next entry would be written behind a hole.
+    async fn cut_index(&self, dir: &Path, segment: &mut Segment, kind: SegmentFile) -> Result<(), SegmentError> {
+        let file = kind.path(dir, segment.base);
+        let (recorded, entry_bytes) = match kind {
+            SegmentFile::TimeIndex => (&mut segment.time_index_bytes, TIME_INDEX_ENTRY_BYTES as u64),
+            _ => (&mut segment.index_bytes, INDEX_ENTRY_BYTES as u64),
+        };
+        let present = self.disk.length(file.clone()).await?.unwrap_or_default();
+        let lost = present < *recorded;
+        if lost {
+            *recorded = present - present % entry_bytes;
+        }
+        let end = *recorded;
+        if present > end {
+            self.disk.perform(DiskOp::SetLength { file: file.clone(), length: end }).await?;
+        }
+        if lost && kind == SegmentFile::TimeIndex {
+            let newest = match end.checked_sub(entry_bytes) {
+                Some(at) => self.disk.read(file, at, TIME_INDEX_ENTRY_BYTES).await?,
+                None => Bytes::new(),
+            };
+            let newest = newest.chunks_exact(TIME_INDEX_ENTRY_BYTES).next().map(TimeIndexEntry::decode);
+            segment.indexed_timestamp = newest.map_or(TimestampMs::NONE, |newest| newest.timestamp);
+        }
+        Ok(())
     }
 
     async fn remove_segments(&self, files: &Files, surplus: impl Fn(Offset) -> bool) -> Result<(), SegmentError> {

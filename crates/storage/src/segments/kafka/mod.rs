@@ -280,12 +280,17 @@ impl SegmentStore for KafkaDirectories {
     fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>> {
         Box::pin(async move {
             let mut left = Vec::with_capacity(edits.len());
+            let mut removed = Vec::new();
             for edit in edits {
                 left.push(match edit {
                     SegmentEdit::DropBelow(key, start) => self.drop_below(key, start).await?,
-                    SegmentEdit::Remove(key) => self.remove(key).await.map(|()| 0)?,
+                    SegmentEdit::Remove(key) => {
+                        removed.push(key);
+                        self.remove(key).await.map(|()| 0)?
+                    }
                 });
             }
+            self.checkpoints.forget(removed).await?;
             Ok(left)
         })
     }

@@ -1,17 +1,21 @@
 //! What only Kafka's directories do: damage is found and blamed on the right partition, hints may lie, and Kafka's own
 //! tool reads the files where it is present.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use millstream_model::batch::BatchIter;
-use millstream_model::{LeaderEpoch, Offset};
+use millstream_model::batch::{Batch, BatchIter};
+use millstream_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 
+use super::formats::{IndexEntry, TimeIndexEntry};
 use super::*;
 use crate::disk::FileDisk;
 use crate::disk::simulated::SimulatedDisk;
 use crate::lane::Ticket;
 use crate::log::config::LogConfig;
+use crate::log::producers::ProducerEntry;
 use crate::log::state::LogState;
 use crate::segments::{Loaded, SegmentStore};
 use crate::tests::{plain, spec};
@@ -21,13 +25,17 @@ fn target(topic: &str) -> SegmentTarget {
     spec(topic, config).target()
 }
 
+fn batches(offsets: Range<i64>) -> Vec<Batch> {
+    let placed = |offset| plain(&["some value"], 100 + offset).placed(Offset(offset), LeaderEpoch(0));
+    offsets.map(placed).collect()
+}
+
 /// Appends twenty batches to each topic and takes a checkpoint for each.
 async fn filled(disk: Arc<dyn Disk>, topics: &[&str]) -> KafkaDirectories {
     let store = KafkaDirectories::new(disk, 0);
     store.load(topics.iter().map(|topic| target(topic)).collect()).await.unwrap();
     for topic in topics {
-        let placed = |offset| plain(&["some value"], 100 + offset).placed(Offset(offset), LeaderEpoch(0));
-        let batches: Vec<_> = (0..20).map(placed).collect();
+        let batches = batches(0..20);
         let mut state = LogState::default();
         for batch in &batches {
             state.apply(batch, Ticket::default());
@@ -65,7 +73,7 @@ async fn index_files_are_hints_that_may_lie() {
             simulated.flip_bit(&file, bit);
             store.cursors.forget();
             assert_eq!(all(&store, "t").await, (0..20).collect::<Vec<_>>());
-            let at = ReadFrom::Timestamp { from: Offset(0), timestamp: millstream_model::TimestampMs(113) };
+            let at = ReadFrom::Timestamp { from: Offset(0), timestamp: TimestampMs(113) };
             let found = store.read(target("t").key, at, 1).await.unwrap().remove(0);
             let found = BatchIter::new(found).next().unwrap().unwrap();
             assert_eq!(found.header().base_offset, Offset(13), "{name} with bit {bit} turned");
@@ -94,6 +102,48 @@ async fn a_damaged_checkpoint_blames_only_partitions_that_have_no_newer_one() {
 }
 
 #[tokio::test]
+async fn the_checkpoint_file_stays_short_over_deletions_and_restarts() {
+    const LENGTH_MAX: u64 = (4 << 20) + (256 << 10);
+    let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(3));
+    let mut state = LogState::default();
+    for id in 0..2_000 {
+        let entry = ProducerEntry {
+            epoch: ProducerEpoch(0),
+            coordinator_epoch: -1,
+            last_timestamp: TimestampMs(0),
+            batches: VecDeque::new(),
+            transaction_start: None,
+        };
+        state.producers.restore(ProducerId(id), entry);
+    }
+    let checkpoint = |topic: &str| PartitionCheckpoint {
+        target: target(topic),
+        state: state.clone(),
+        volatile: false,
+        offline: false,
+    };
+    for _ in 0..10 {
+        let store = KafkaDirectories::new(Arc::clone(&disk), 0);
+        store.load(vec![target("kept")]).await.unwrap();
+        store.checkpoint(vec![checkpoint("kept")]).await.unwrap();
+        for number in 0..20 {
+            let topic = format!("t{number}");
+            store.checkpoint(vec![checkpoint(&topic)]).await.unwrap();
+            store.edit(vec![SegmentEdit::Remove(target(&topic).key)]).await.unwrap();
+            let length = disk.length(checkpoint::CHECKPOINT_FILE.into()).await.unwrap().unwrap();
+            assert!(length < LENGTH_MAX, "{length} bytes with one partition");
+        }
+    }
+    let store = KafkaDirectories::new(disk, 0);
+    let report = store.load(vec![target("kept"), target("t0")]).await.unwrap();
+    let producers = |log: &Loaded| match log {
+        Loaded::Log(log) => log.state.producers.iter().count(),
+        Loaded::Offline(reason) => panic!("{reason}"),
+    };
+    assert_eq!(report.logs.iter().map(producers).collect::<Vec<_>>(), [2_000, 0], "what was deleted is forgotten");
+}
+
+#[tokio::test]
 async fn a_log_shorter_than_its_checkpoint_takes_the_partition_offline() {
     let simulated = SimulatedDisk::new(3);
     let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
@@ -103,6 +153,35 @@ async fn a_log_shorter_than_its_checkpoint_takes_the_partition_offline() {
     disk.perform(DiskOp::SetLength { file, length: length - 1 }).await.unwrap();
     let report = KafkaDirectories::new(disk, 0).load(["a", "b"].map(target).into()).await.unwrap();
     assert!(matches!(&report.logs[..], [Loaded::Offline(_), Loaded::Log(_)]));
+}
+
+#[tokio::test]
+async fn an_index_that_lost_its_end_with_the_power_goes_on_without_a_hole() {
+    for whole in [0, 1] {
+        let simulated = SimulatedDisk::new(3);
+        let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+        let store = filled(Arc::clone(&disk), &["t"]).await;
+        let active = store.partitions.lock()[&target("t").key].segments.last().unwrap().clone();
+        let path = |file: SegmentFile| file.path(Path::new("kafka/t-0"), active.base);
+        assert!(active.index_bytes > 12 && active.time_index_bytes > 17, "{active:?}");
+        for (file, length) in [(SegmentFile::Index, whole * 8 + 4), (SegmentFile::TimeIndex, whole * 12 + 5)] {
+            disk.perform(DiskOp::SetLength { file: path(file), length }).await.unwrap();
+        }
+        let store = KafkaDirectories::new(disk, 0);
+        store.load(vec![target("t")]).await.unwrap();
+        let run = SegmentRun { target: target("t"), batches: batches(20..40), aborted: Vec::new() };
+        store.append(vec![run]).await.unwrap();
+        let index = simulated.content(&path(SegmentFile::Index)).unwrap();
+        let offsets: Vec<u32> = index.chunks(8).map(|entry| IndexEntry::decode(entry).relative_offset).collect();
+        let time_index = simulated.content(&path(SegmentFile::TimeIndex)).unwrap();
+        let times: Vec<i64> = time_index.chunks(12).map(|entry| TimeIndexEntry::decode(entry).timestamp.0).collect();
+        assert!(offsets[0] > 0 && offsets.is_sorted_by(|a, b| a < b), "{offsets:?}");
+        assert!(times[0] > 0 && times.is_sorted_by(|a, b| a < b), "{times:?}");
+        let ended =
+            store.partitions.lock()[&target("t").key].segments.iter().find(|one| one.base == active.base).cloned();
+        assert_eq!(times.last().copied(), ended.map(|ended| ended.max_timestamp.0), "it ends with the largest");
+        assert_eq!(all(&store, "t").await, (0..40).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]
