@@ -116,6 +116,7 @@ impl Broker {
             return log;
         }
         let config = settings.log.clone();
-        self.storage().create_partition(PartitionSpec { topic_id: topic.id, topic: topic.name.clone(), index, config })
+        let spec = PartitionSpec { topic_id: topic.id, topic: topic.name.clone(), index, config };
+        self.storage().create_partition_if(|| Some(spec)).expect("it was named")
     }
 }
