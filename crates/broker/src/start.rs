@@ -266,6 +266,11 @@ fn tell_recovery(report: &RecoveryReport) {
 }
 
 impl RunningBroker {
+    #[cfg(test)]
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
     /// Where requests are served, each node's listeners in turn.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
