@@ -18,6 +18,7 @@ mod server;
 mod settings;
 mod start;
 mod tasks;
+mod topic_names;
 mod topic_settings;
 mod topics;
 
@@ -46,6 +47,7 @@ use crate::producer_ids::ProducerIds;
 use crate::server::{AnswerMemory, ConnectionCount, ConnectionLimits, RequestMemory};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
+use crate::topic_names::TopicNames;
 use crate::topic_settings::TopicSettings;
 
 /// Everything that the requests of one process share.
@@ -65,6 +67,8 @@ pub(crate) struct Broker {
     connections: Arc<ConnectionCount>,
     metrics: Metrics,
     tasks: Tasks,
+    /// Names of topics that are being made or deleted.
+    topic_names: TopicNames,
     /// Settings of the topics that were used since their configs last changed.
     topic_settings: RwLock<HashMap<TopicId, Arc<TopicSettings>>>,
     ready: AtomicBool,

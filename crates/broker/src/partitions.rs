@@ -91,16 +91,17 @@ impl Broker {
         index: PartitionIndex,
     ) -> Result<Hosted, LookupError> {
         let image = self.image();
-        let topic = match topic {
-            TopicRef::Id(id) => image.topic_by_id(*id).ok_or(LookupError::UnknownTopicId)?,
-            TopicRef::Name(name) => image.topic(name).ok_or(LookupError::UnknownTopic)?,
+        let (found, unknown) = match topic {
+            TopicRef::Id(id) => (image.topic_by_id(*id), LookupError::UnknownTopicId),
+            TopicRef::Name(name) => (image.topic(name), LookupError::UnknownTopic),
         };
+        let Some(topic) = found else { return Err(unknown) };
         let leader = topic.partition(index).ok_or(LookupError::UnknownPartition)?.leader;
         if leader != node {
             return Err(LookupError::NotLeader { leader, epoch: self.leader_epoch(topic, index) });
         }
-        let settings = self.topic_settings(topic);
-        Ok(Hosted { log: self.log(topic, index, &settings), topic: settings, index })
+        let log = self.log(topic, index).ok_or(unknown)?;
+        Ok(Hosted { topic: self.topic_settings(&image, topic), index, log })
     }
 
     /// A partition's leader epoch, whether or not its log has been touched.
@@ -111,11 +112,20 @@ impl Broker {
         }
     }
 
-    fn log(&self, topic: &Topic, index: PartitionIndex, settings: &TopicSettings) -> Arc<Partition> {
+    /// The log of a partition; `None` when its topic was deleted since the image that it was found in.
+    fn log(&self, topic: &Topic, index: PartitionIndex) -> Option<Arc<Partition>> {
         if let Some(log) = self.storage().partition(topic.id, index) {
-            return log;
+            return Some(log);
         }
-        let config = settings.log.clone();
-        self.storage().create_partition(PartitionSpec { topic_id: topic.id, topic: topic.name.clone(), index, config })
+        self.storage().create_partition_if(|| {
+            // As of now: a log that is there hears of later changes.
+            let image = self.image();
+            let topic = image.topic_by_id(topic.id)?;
+            let config = TopicSettings::of(topic, &image).log;
+            Some(PartitionSpec { topic_id: topic.id, topic: Arc::clone(&topic.name), index, config })
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@ use crate::producer_ids::ProducerIds;
 use crate::server::{AnswerMemory, BindError, BoundListener, RequestMemory, Workers, bind};
 use crate::settings::{BrokerOptions, Settings, SettingsError};
 use crate::tasks::Tasks;
+use crate::topic_names::TopicNames;
 use crate::topic_settings::TopicSettings;
 use crate::{Broker, http, log_upkeep};
 
@@ -173,6 +174,7 @@ async fn open(
         connections: Arc::default(),
         metrics: Metrics::new(weak.clone()),
         tasks: Tasks::new(stop.clone()),
+        topic_names: TopicNames::default(),
         topic_settings: parking_lot::RwLock::default(),
         ready: AtomicBool::new(false),
         catalog,
@@ -264,6 +266,11 @@ fn tell_recovery(report: &RecoveryReport) {
 }
 
 impl RunningBroker {
+    #[cfg(test)]
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
     /// Where requests are served, each node's listeners in turn.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {

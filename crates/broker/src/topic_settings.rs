@@ -7,7 +7,7 @@ use millstream_metadata::configs::{self, MessageTimestampType};
 use millstream_metadata::store::Revision;
 use millstream_model::batch::{RecordRules, TimestampType};
 use millstream_model::compression::Compression;
-use millstream_model::{BrokerId, TimestampMs};
+use millstream_model::{BrokerId, PartitionIndex, TimestampMs, TopicId};
 use millstream_storage::{Durability, LogConfig, Retention};
 
 use crate::Broker;
@@ -111,26 +111,37 @@ fn retention(config: &configs::LogConfig) -> Retention {
 }
 
 impl Broker {
-    /// The settings of a topic as the newest image has it.
-    pub(crate) fn topic_settings(&self, topic: &Topic) -> Arc<TopicSettings> {
-        let image = self.image();
+    /// The settings of a topic of this image.
+    pub(crate) fn topic_settings(&self, image: &Image, topic: &Topic) -> Arc<TopicSettings> {
         let revision = image.revision();
         if let Some(known) = self.topic_settings.read().get(&topic.id)
             && known.revision == revision
         {
             return Arc::clone(known);
         }
-        let settings = Arc::new(TopicSettings::of(topic, &image));
-        self.topic_settings.write().insert(topic.id, Arc::clone(&settings));
+        let settings = Arc::new(TopicSettings::of(topic, image));
+        let mut known = self.topic_settings.write();
+        // What the newest image does not have, nobody would forget.
+        if self.image().revision() == revision {
+            known.insert(topic.id, Arc::clone(&settings));
+        }
         settings
     }
 
     /// Lets the logs of a topic that are in use follow its configs, after they may have changed.
-    pub(crate) fn apply_topic_configs(&self, topic: &Topic) {
-        let settings = self.topic_settings(topic);
-        for index in 0..topic.partitions.len() as i32 {
-            if let Some(log) = self.storage().partition(topic.id, millstream_model::PartitionIndex(index)) {
-                log.set_config(settings.log.clone());
+    pub(crate) fn apply_topic_configs(&self, topic_id: TopicId) {
+        loop {
+            let image = self.image();
+            let Some(topic) = image.topic_by_id(topic_id) else { return };
+            let settings = self.topic_settings(&image, topic);
+            for index in (0..topic.partitions.len() as i32).map(PartitionIndex) {
+                if let Some(log) = self.storage().partition(topic_id, index) {
+                    log.set_config(settings.log.clone());
+                }
+            }
+            // Whoever changed them meanwhile may have come first; the newest holds.
+            if self.image().revision() == image.revision() {
+                return;
             }
         }
     }

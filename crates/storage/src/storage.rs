@@ -182,12 +182,29 @@ impl Storage {
         Ok(())
     }
 
-    /// Adds a partition without doing I/O: its directory is made at the first append. One that exists is answered as it is.
-    pub fn create_partition(&self, spec: PartitionSpec) -> Arc<Partition> {
-        let volatile = spec.config.durability == Durability::Os;
-        let mut log = PartitionLog::new(LoadedLog { volatile, ..LoadedLog::default() }, spec.config.clone());
-        log.lead(self.inner.generation);
-        self.add(spec, log)
+    /// Adds the partition that `spec` names, if it names one, without doing I/O: its directory is made at the first append.
+    /// One that exists is answered as it is.
+    ///
+    /// `spec` is asked while `delete_topics` cannot begin: a topic that it still finds in a catalog is deleted with this
+    /// partition. It must be quick and lock nothing.
+    pub fn create_partition_if(&self, spec: impl FnOnce() -> Option<PartitionSpec>) -> Option<Arc<Partition>> {
+        let shared = &self.inner.shared;
+        let mut partitions = shared.partitions.write();
+        let PartitionSpec { topic_id, topic, index, config } = spec()?;
+        let key = PartitionKey { topic_id, index };
+        let add = || {
+            let volatile = config.durability == Durability::Os;
+            let mut log = PartitionLog::new(LoadedLog { volatile, ..LoadedLog::default() }, config);
+            log.lead(self.inner.generation);
+            Arc::new(Partition::new(key, topic, log, Arc::clone(shared)))
+        };
+        Some(Arc::clone(partitions.entry(key).or_insert_with(add)))
+    }
+
+    /// Adds a partition of a topic that nobody deletes meanwhile.
+    #[cfg(test)]
+    pub(crate) fn create_partition(&self, spec: PartitionSpec) -> Arc<Partition> {
+        self.create_partition_if(|| Some(spec)).expect("it was named")
     }
 
     /// Adds a partition with its log.
@@ -218,19 +235,22 @@ impl Storage {
         self.inner.shared.partition(PartitionKey { topic_id, index })
     }
 
-    /// Removes all partitions of a topic; resolves when their directories are out of the way, so that a topic of the
-    /// same name can be made. What of it is still on its way through the lane is dropped.
+    /// Removes all partitions of these topics: from now on they take and give nothing. Resolves when their directories
+    /// are out of the way, so that topics of the same names can be made; who does not wait makes none. What of them is
+    /// still on its way through the lane is dropped.
     ///
     /// # Errors
     /// When the disk fails.
-    pub async fn delete_topic(&self, topic_id: TopicId) -> Result<(), StorageError> {
+    pub fn delete_topics(&self, topics: &[TopicId]) -> impl Future<Output = Result<(), StorageError>> + Send + use<> {
         let shared = &self.inner.shared;
-        let of_topic = |key: &PartitionKey| key.topic_id == topic_id;
-        let deleted: Vec<(PartitionKey, Arc<Partition>)> = {
+        let mut deleted: Vec<(PartitionKey, Arc<Partition>)> = Vec::new();
+        for &topic_id in topics {
+            let first = PartitionKey { topic_id, index: PartitionIndex(0) };
             let mut partitions = shared.partitions.write();
-            let keys: Vec<PartitionKey> = partitions.keys().filter(|key| of_topic(key)).copied().collect();
-            keys.into_iter().filter_map(|key| partitions.remove_entry(&key)).collect()
-        };
+            let of_topic = partitions.range(first..).map(|(key, _)| *key).take_while(|key| key.topic_id == topic_id);
+            let keys: Vec<PartitionKey> = of_topic.collect();
+            deleted.extend(keys.into_iter().filter_map(|key| partitions.remove_entry(&key)));
+        }
         for (_, partition) in &deleted {
             partition.with_log(|log| {
                 log.fault = Some(Fault::Deleted);
@@ -238,13 +258,18 @@ impl Storage {
             });
         }
         let edits: Vec<SegmentEdit> = deleted.iter().map(|(key, _)| SegmentEdit::Remove(*key)).collect();
-        if edits.is_empty() {
-            return Ok(());
+        let ordered = (!edits.is_empty()).then(|| {
+            let (done, answer) = oneshot::channel();
+            shared.queue.lock().orders.push(EditOrder { edits, done });
+            shared.settle_work.notify_one();
+            answer
+        });
+        async move {
+            match ordered {
+                Some(answer) => answer.await.unwrap_or(Err(StorageError::Halted)),
+                None => Ok(()),
+            }
         }
-        let (done, answer) = oneshot::channel();
-        shared.queue.lock().orders.push(EditOrder { edits, done });
-        shared.settle_work.notify_one();
-        answer.await.unwrap_or(Err(StorageError::Halted))
     }
 
     /// The leader epoch that a partition without a history has: raised at every unclean start.

@@ -227,7 +227,7 @@ async fn a_deleted_topic_takes_and_gives_nothing() {
     let (storage, _clock) = memory();
     let partition = storage.create_partition(spec("t", LogConfig::default()));
     append(&partition, plain(&["a"], 10)).await;
-    storage.delete_topic(partition.topic_id()).await.unwrap();
+    storage.delete_topics(&[partition.topic_id()]).await.unwrap();
     assert!(storage.partition(partition.topic_id(), PartitionIndex(0)).is_none());
     let refused = partition.append(&[plain(&["b"], 10)], AppendOrigin::Client, NOW).unwrap_err();
     assert_eq!(refused, AppendError::Deleted);

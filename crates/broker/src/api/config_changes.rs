@@ -85,10 +85,10 @@ fn apply(broker: &Broker, changed: &ConfigResource) {
     match changed {
         ConfigResource::Topic(name) => {
             if let Some(topic) = image.topic(name) {
-                broker.apply_topic_configs(topic);
+                broker.apply_topic_configs(topic.id);
             }
         }
-        ConfigResource::Broker(_) => image.topics().for_each(|topic| broker.apply_topic_configs(topic)),
+        ConfigResource::Broker(_) => image.topics().for_each(|topic| broker.apply_topic_configs(topic.id)),
         ConfigResource::Group(_) => {}
     }
 }

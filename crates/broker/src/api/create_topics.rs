@@ -20,7 +20,7 @@ pub(crate) const VERSIONS: RangeInclusive<i16> = 2..=7;
 
 pub(crate) async fn handle(broker: &Broker, call: &Call, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let topics: Vec<NewTopic> = request.topics.into_iter().map(new_topic).collect();
-    let results = match broker.catalog().create_topics(call.node(), &topics, request.validate_only).await {
+    let results = match broker.create_topics(call.node(), &topics, request.validate_only).await {
         Ok(outcomes) => {
             let results = topics.into_iter().zip(outcomes).map(|(topic, outcome)| match outcome {
                 Ok(created) => created_result(broker, call, &created),

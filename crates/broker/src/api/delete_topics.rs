@@ -31,7 +31,7 @@ pub(crate) async fn handle(broker: &Broker, call: &Call, request: DeleteTopicsRe
         return answered(asked.into_iter().map(refused).collect());
     }
     let selectors: Vec<TopicSelector> = asked.iter().map(selector).collect();
-    let outcomes = match broker.catalog().delete_topics(&selectors).await {
+    let outcomes = match broker.delete_topics(&selectors).await {
         Ok(outcomes) => outcomes,
         Err(error) => {
             error!(%error, "topics could not be deleted");
@@ -39,7 +39,6 @@ pub(crate) async fn handle(broker: &Broker, call: &Call, request: DeleteTopicsRe
             return answered(asked.into_iter().map(failed).collect());
         }
     };
-    let gone: Vec<_> = outcomes.iter().flatten().cloned().collect();
     let results = asked.into_iter().zip(outcomes).map(|(asked, outcome)| match outcome {
         Ok(topic) => {
             let named = DeleteTopicState { name: Some(topic.name.to_string()), topic_id: topic.id.0 };
@@ -47,9 +46,7 @@ pub(crate) async fn handle(broker: &Broker, call: &Call, request: DeleteTopicsRe
         }
         Err(error) => result(asked, Err((delete_error(&error), Some(error.to_string())))),
     });
-    let response = answered(results.collect());
-    broker.topics_gone(&gone).await;
-    response
+    answered(results.collect())
 }
 
 fn selector(topic: &DeleteTopicState) -> TopicSelector {

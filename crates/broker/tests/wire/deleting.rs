@@ -4,10 +4,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use millstream_protocol::create_topics::{CreatableTopic, CreateTopicsRequest};
 use millstream_protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use millstream_protocol::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use millstream_protocol::find_coordinator::FindCoordinatorRequest;
 use millstream_protocol::heartbeat::HeartbeatRequest;
+use millstream_protocol::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use millstream_protocol::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use millstream_protocol::metadata::{MetadataRequest, MetadataRequestTopic};
 use millstream_protocol::offset_commit::{OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -22,16 +26,24 @@ use crate::topic::{TOPIC, batch, create, fetch, produce, produce_request, record
 const BY_NAME: i16 = 12;
 const BY_ID: i16 = 13;
 
+fn deletion(names: &[&str]) -> DeleteTopicsRequest {
+    let state = |name: &&str| DeleteTopicState { name: Some((*name).to_owned()), ..DeleteTopicState::default() };
+    let topics = names.iter().map(state).collect();
+    DeleteTopicsRequest { topics, timeout_ms: 30_000, ..DeleteTopicsRequest::default() }
+}
+
 fn delete(peer: &mut Peer, name: &str) {
-    let topics = vec![DeleteTopicState { name: Some(name.to_owned()), ..DeleteTopicState::default() }];
-    let request = DeleteTopicsRequest { topics, timeout_ms: 30_000, ..DeleteTopicsRequest::default() };
-    assert_eq!(peer.ask(&request, 6).unwrap().responses[0].error_code, 0);
+    assert_eq!(peer.ask(&deletion(&[name]), 6).unwrap().responses[0].error_code, 0);
 }
 
 fn topic_id(peer: &mut Peer) -> Uuid {
+    ask_for_topic(peer, false)
+}
+
+/// The id that the topic has now; none when it is not there.
+fn ask_for_topic(peer: &mut Peer, allow_auto_topic_creation: bool) -> Uuid {
     let topics = vec![MetadataRequestTopic { name: Some(TOPIC.to_owned()), ..MetadataRequestTopic::default() }];
-    let request =
-        MetadataRequest { topics: Some(topics), allow_auto_topic_creation: false, ..MetadataRequest::default() };
+    let request = MetadataRequest { topics: Some(topics), allow_auto_topic_creation, ..MetadataRequest::default() };
     peer.ask(&request, 12).unwrap().topics[0].topic_id
 }
 
@@ -155,6 +167,90 @@ fn come_and_go_under_load(server: &Server) {
             assert_eq!(produce(&mut peer, batch(&["mine"])).error_code, 0);
         }
     });
+}
+
+/// Topics that are deleted together with the one that is made again, so that its turn comes late.
+const CROWD: [&str; 24] = [
+    "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w",
+    "x",
+];
+
+/// A topic that stays.
+const BYSTANDER: &str = "bystander";
+
+/// How often a topic is deleted and made again.
+const ROUNDS: usize = 12;
+
+#[test]
+fn what_a_topic_acknowledges_that_is_made_again_at_once_stays() {
+    let server = Server::start(&[]);
+    let mut values = Vec::new();
+    create(&mut server.peer(), &[]);
+    for round in 0..ROUNDS {
+        values = made_again_at_once(&server, round);
+    }
+    assert_eq!(records_of(fetch(&mut server.peer(), 0, 0, 1 << 20)), values);
+    let server = Server::start_in(server.stop(), &[]);
+    assert_eq!(records_of(fetch(&mut server.peer(), 0, 0, 1 << 20)), values);
+    server.stop();
+}
+
+/// Deletes the topic among others, makes it again as soon as its name is free, and gives what was acknowledged since.
+fn made_again_at_once(server: &Server, round: usize) -> Vec<(i64, String)> {
+    let mut peer = server.peer();
+    let others = [&CROWD[..], &[BYSTANDER]].concat();
+    let topics = others.into_iter().map(creatable).collect();
+    peer.ask(&CreateTopicsRequest { topics, ..CreateTopicsRequest::default() }, 7).unwrap();
+    for name in [&CROWD[..], &[TOPIC]].concat() {
+        let mut request = produce_request(batch(&["old"]));
+        name.clone_into(&mut request.topic_data[0].name);
+        assert_eq!(peer.ask(&request, 9).unwrap().responses[0].partition_responses[0].error_code, 0);
+    }
+    let old = topic_id(&mut peer);
+    let mut deleting = server.peer();
+    deleting.send(&deletion(&[&CROWD[..], &[TOPIC]].concat()), 6);
+    // By a client that asks for a topic that is not there, or by one that makes topics.
+    let mut again = || {
+        if round.is_multiple_of(2) {
+            return ask_for_topic(&mut peer, true);
+        }
+        try_create(&mut peer);
+        topic_id(&mut peer)
+    };
+    while [old, Uuid::nil()].contains(&again()) {}
+    let values = (0..20).map(|number| format!("{round}:{number}"));
+    let mut acknowledged = Vec::new();
+    for value in values {
+        let answer = produce(&mut peer, batch(&[&value]));
+        assert_eq!(answer.error_code, 0, "{value}");
+        acknowledged.push((answer.base_offset, value));
+        force_checkpoint(&mut peer, acknowledged.len());
+    }
+    assert!(deleting.receive::<DeleteTopicsRequest>(6).unwrap().responses.iter().all(|topic| topic.error_code == 0));
+    acknowledged
+}
+
+fn creatable(name: &str) -> CreatableTopic {
+    CreatableTopic { name: name.to_owned(), num_partitions: 1, replication_factor: 1, ..CreatableTopic::default() }
+}
+
+fn try_create(peer: &mut Peer) {
+    let request = CreateTopicsRequest { topics: vec![creatable(TOPIC)], ..CreateTopicsRequest::default() };
+    let code = peer.ask(&request, 7).unwrap().topics[0].error_code;
+    assert!([ErrorCode::None, ErrorCode::TopicAlreadyExists].map(ErrorCode::code).contains(&code), "{code}");
+}
+
+/// A topic's durability changes with a checkpoint.
+fn force_checkpoint(peer: &mut Peer, turn: usize) {
+    let config = AlterableConfig {
+        name: "millstream.durability".to_owned(),
+        config_operation: 0,
+        value: Some(["fsync", "os"][turn % 2].to_owned()),
+    };
+    let resource =
+        AlterConfigsResource { resource_type: 2, resource_name: BYSTANDER.to_owned(), configs: vec![config] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    assert_eq!(peer.ask(&request, 1).unwrap().responses[0].error_code, 0);
 }
 
 const GROUP: &str = "readers";

@@ -315,7 +315,7 @@ async fn on_a_full_disk_a_topic_is_deleted_though_its_records_wait_for_space() {
     let (simulated, disk) = simulated(1);
     let clock = Arc::new(ManualClock::default());
     let storage = full(&simulated, &disk, &clock).await;
-    storage.delete_topic(partition(&storage, "a").topic_id()).await.unwrap();
+    storage.delete_topics(&[partition(&storage, "a").topic_id()]).await.unwrap();
     while storage.metrics().no_space {
         clock.advance(Duration::from_secs(1));
         tokio::task::yield_now().await;
@@ -405,7 +405,7 @@ async fn entries_of_deleted_topics_are_skipped() {
     let (storage, _) = open(&disk, 1, &["gone", "kept"]).await;
     append(&partition(&storage, "gone"), &["1"]).await;
     append(&partition(&storage, "kept"), &["2"]).await;
-    storage.delete_topic(partition(&storage, "gone").topic_id()).await.unwrap();
+    storage.delete_topics(&[partition(&storage, "gone").topic_id()]).await.unwrap();
     storage.abort().await;
     let (storage, report) = open(&disk, 2, &["kept"]).await;
     assert_eq!((report.entries_unknown, report.moved_aside.len()), (1, 0));
