@@ -47,7 +47,7 @@ impl PartitionSpec {
 pub struct Appended {
     pub base_offset: Offset,
     pub last_offset: Offset,
-    /// The broker's time, on topics with `LogAppendTime`.
+    /// The broker's time, on topics with `LogAppendTime`; of a repeat the original's largest timestamp.
     pub log_append_time: Option<TimestampMs>,
     pub log_start: Offset,
     /// The batches repeat earlier ones, whose offsets these are.
@@ -188,7 +188,9 @@ impl Partition {
         let log_append_time = (log.config.timestamp_type == TimestampType::LogAppendTime).then_some(now);
         let log_start = log.live.log_start;
         let plan = log.plan(batches, origin);
-        if let Ok((AppendPlan::Repeats { base_offset, last_offset }, ticket)) = plan {
+        if let Ok((AppendPlan::Repeats { base_offset, last_offset, timestamp }, ticket)) = plan {
+            // As Kafka, which says so whatever `message.timestamp.type` is.
+            let log_append_time = Some(timestamp);
             return Ok(Appended { base_offset, last_offset, log_append_time, log_start, repeated: true, ticket });
         }
         // Before the sequence is judged: the batch before may have been refused for the same reason.
@@ -346,22 +348,28 @@ impl Partition {
         timestamp: TimestampMs,
         upto: ReadUpto,
     ) -> Result<Option<TimestampedOffset>, ReadError> {
-        let (mut from, limit, tail_start) = {
+        let (mut from, limit) = {
             let log = self.log.lock();
             check_readable(&log)?;
-            (log.live.log_start, log.limit(upto), log.tail_start())
+            (log.live.log_start, log.limit(upto))
         };
-        while from < tail_start.min(limit) {
-            let at = ReadFrom::Timestamp { from, timestamp };
-            let Some(batch) = first_batch(self.shared.segments.read(self.key, at, 1).await?)? else { break };
-            if let Some(found) = first_record(&batch, from, timestamp)? {
-                return Ok(Some(found).filter(|found| found.offset < limit));
-            }
-            from = batch.header().next_offset();
-        }
         loop {
-            let tail = self.log.lock().tail_batch_by_timestamp(from, timestamp);
-            let Some(batch) = tail else { return Ok(None) };
+            // Looked at each time: batches leave the tail for the segments meanwhile.
+            let (tail_start, tail) = {
+                let log = self.log.lock();
+                (log.tail_start(), log.tail_batch_by_timestamp(from, timestamp))
+            };
+            let batch = if from < tail_start.min(limit) {
+                let at = ReadFrom::Timestamp { from, timestamp };
+                let Some(batch) = first_batch(self.shared.segments.read(self.key, at, 1).await?)? else {
+                    from = tail_start;
+                    continue;
+                };
+                batch
+            } else {
+                let Some(batch) = tail else { return Ok(None) };
+                batch
+            };
             if let Some(found) = first_record(&batch, from, timestamp)? {
                 return Ok(Some(found).filter(|found| found.offset < limit));
             }

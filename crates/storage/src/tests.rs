@@ -100,6 +100,7 @@ async fn a_repeat_is_answered_with_the_originals_offsets() {
     let repeat = append(&partition, batch_of(&["x"], 10, stamp(5, 0, 4))).await;
     assert!(repeat.repeated);
     assert_eq!(repeat.base_offset, Offset(4));
+    assert_eq!(repeat.log_append_time, Some(TimestampMs(10)), "the original's");
     let check = |sequence: i32, epoch: i16| {
         partition.append(&[batch_of(&["x"], 10, stamp(5, epoch, sequence))], AppendOrigin::Client, NOW).unwrap_err()
     };

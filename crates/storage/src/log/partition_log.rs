@@ -62,6 +62,8 @@ pub(crate) enum AppendPlan {
     Repeats {
         base_offset: Offset,
         last_offset: Offset,
+        /// Its largest timestamp.
+        timestamp: TimestampMs,
     },
 }
 
@@ -149,7 +151,8 @@ impl PartitionLog {
                 }
                 if let Some(original) = self.live.producers.duplicate_of(header).filter(|_| number == 0) {
                     let (base_offset, last_offset) = (original.base_offset(), original.last_offset);
-                    return Ok((AppendPlan::Repeats { base_offset, last_offset }, original.ticket.clone()));
+                    let repeats = AppendPlan::Repeats { base_offset, last_offset, timestamp: original.timestamp };
+                    return Ok((repeats, original.ticket.clone()));
                 }
                 self.live.producers.check(header, before)?;
                 before = Some(header);

@@ -92,7 +92,10 @@ impl Pair {
         match earlier {
             Some((_, records, offset)) if back <= 5 => {
                 let (base_offset, last_offset) = (Offset(*offset), Offset(offset + *records as i64 - 1));
-                assert_eq!(planned.expect("it is known").0, AppendPlan::Repeats { base_offset, last_offset });
+                assert_eq!(
+                    planned.expect("it is known").0,
+                    AppendPlan::Repeats { base_offset, last_offset, timestamp: TimestampMs(1) }
+                );
             }
             Some(_) => assert!(planned.is_err(), "older than five is out of order"),
             None if gap && !history.is_empty() => {
