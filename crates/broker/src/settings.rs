@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millstream_coordinator::GroupSettings;
-use millstream_metadata::configs::{ConfigValue, Layers, Overrides, StaticConfig, StaticConfigError, broker};
+use millstream_metadata::configs::{ConfigValue, Effect, Layers, Overrides, StaticConfig, StaticConfigError, broker};
 
 use crate::listeners::{ListenerError, ListenerSpec, check_ports, listeners_of};
 use crate::server::ConnectionLimits;
@@ -151,12 +151,15 @@ impl ConnectionLimits {
     }
 }
 
-/// Reads checked configs by name, defaults included. The names are those of the table; a wrong one panics in tests.
+/// Reads checked configs by name, defaults included. The names are those of the table, which says that they have an
+/// effect; a wrong one panics in tests.
 struct Reader<'a>(Layers<'a>);
 
 impl Reader<'_> {
     fn value(&self, name: &str) -> Option<ConfigValue> {
-        self.0.broker_value(broker::key(name).expect("the name stands in the table of configs"))
+        let key = broker::key(name).expect("the name stands in the table of configs");
+        debug_assert!(!matches!(key.effect, Effect::None(_)), "{name} is read, and said to be without effect");
+        self.0.broker_value(key)
     }
 
     fn number(&self, name: &str) -> i64 {

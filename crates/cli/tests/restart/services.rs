@@ -100,6 +100,29 @@ fn a_service_complains_once_for_each_of_its_clients_of_a_broker_that_stays_away(
 }
 
 #[test]
+fn a_service_finds_its_broker_where_the_name_has_come_to_stand_for_another_address() {
+    let broker = Broker::start();
+    let (here, port) = broker.address.rsplit_once(':').unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = folder.path().join("hosts");
+    std::fs::write(&hosts, "127.0.0.9 kafka\n").unwrap();
+    let variables = [
+        ("MILLSTREAM_HOSTS", hosts.to_str().unwrap()),
+        ("KAFKA_BOOTSTRAP_SERVERS", &format!("kafka:{port}")),
+        ("kafka.max.block.ms", "500"),
+    ];
+    let services = ["data-producer", "data-consumer"].map(|command| Service::start(&[command], &variables));
+    for service in &services {
+        service.wait_until_logged(" is away: ");
+    }
+    std::fs::write(&hosts, format!("{here} kafka\n")).unwrap();
+    for service in &services {
+        service.wait_until_logged("Connected to Kafka at ");
+    }
+    services[1].wait_until_logged("Received reactive message: ");
+}
+
+#[test]
 fn in_rest_mode_the_consumer_hands_on_what_the_producer_measures_and_no_broker_is_asked_for() {
     let producer = Service::start(&["data-producer", "--mode", "rest"], &[]);
     let (host, port) = producer.address.rsplit_once(':').unwrap();

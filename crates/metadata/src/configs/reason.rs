@@ -3,7 +3,7 @@
 use super::Effect::{self, InPart, None};
 
 pub(super) const ALWAYS_BROKER: Effect = None("every process is a broker that keeps its cluster state itself");
-pub(super) const CLEANING_LATER: Effect = None("retention and compaction come with the next release");
+pub(super) const CLEANING_LATER: Effect = None("compaction comes with the next release");
 pub(super) const COMMITS_WAIT: Effect = None("a commit is answered once it is durable, however long that takes");
 pub(super) const CONSUMER_PROTOCOL_LATER: Effect =
     None("the consumer group protocol of KIP-848 comes with a later release; classic groups are served");
@@ -36,8 +36,8 @@ pub(super) const ONE_LZ4_LEVEL: Effect = None("lz4 has one level here, the fast 
 pub(super) const ONLY_PLAINTEXT: Effect = InPart("only PLAINTEXT is served so far");
 pub(super) const OWN_BUFFERS: Effect = None("coordinators write through the log's own group commit");
 pub(super) const OWN_CHECKPOINTS: Effect = None("checkpoints follow the journal, at most 10 s or 16 MiB behind");
+pub(super) const OWN_INTERVALS: Effect = None("each work on logs begins one interval of its own after the start");
 pub(super) const OWN_METRICS: Effect = None("metrics are served at /metrics as plain counters, gauges and histograms");
-pub(super) const PRODUCERS_KEPT: Effect = None("the expiry of idle producers comes with the next release");
 pub(super) const QUOTAS_LATER: Effect = None("quotas come with a later release");
 pub(super) const ROLLED_ON_TIME: Effect = None("segments are closed on time; the jitter comes with the next release");
 pub(super) const SECURITY_LATER: Effect = None("TLS, SASL and authorization come with a later release");

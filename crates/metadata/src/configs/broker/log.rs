@@ -7,8 +7,8 @@ use crate::configs::Importance::{High, Low, Medium};
 use crate::configs::Update::{ClusterWide, PerBroker, ReadOnly};
 use crate::configs::Valid::{Any, AtLeast, Between, BetweenDecimal, BetweenOrMinusOne, ListOf, NonEmptyListOf, OneOf};
 use crate::configs::reason::{
-    CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, KEYS_REQUIRED, NO_POOLS, NO_PREALLOCATION, NO_PURGATORY,
-    NO_REPLICAS, NO_TIERING, ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, PRODUCERS_KEPT, ROLLED_ON_TIME,
+    CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, GIVEN_AT_START, KEYS_REQUIRED, NO_POOLS, NO_PREALLOCATION,
+    NO_PURGATORY, NO_REPLICAS, NO_TIERING, ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, OWN_INTERVALS, ROLLED_ON_TIME,
 };
 use crate::configs::row::{boolean, double, hours, int, list, long, minutes, same, string};
 
@@ -91,7 +91,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Default of the topics' `index.interval.bytes`."),
     int("log.index.size.max.bytes", Is("10485760"), AtLeast(4), Medium, ClusterWide, ActedOn)
         .doc("Default of the topics' `segment.index.bytes`."),
-    long("log.initial.task.delay.ms", Is("30000"), AtLeast(0), Low, ReadOnly, CLEANING_LATER)
+    long("log.initial.task.delay.ms", Is("30000"), AtLeast(0), Low, ReadOnly, OWN_INTERVALS)
         .internal()
         .doc("Time between the start and the first work on logs in the background, in milliseconds."),
     long("log.local.retention.bytes", Is("-2"), AtLeast(-2), Medium, ClusterWide, NO_TIERING)
@@ -152,10 +152,10 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Default of the topics' `min.insync.replicas`."),
     int("num.recovery.threads.per.data.dir", Is("2"), AtLeast(1), High, ClusterWide, NO_POOLS)
         .doc("Threads per folder that recover logs at start and flush them at shutdown."),
-    int("producer.id.expiration.check.interval.ms", Is("600000"), AtLeast(1), Low, ReadOnly, PRODUCERS_KEPT)
+    int("producer.id.expiration.check.interval.ms", Is("600000"), AtLeast(1), Low, ReadOnly, ActedOn)
         .internal()
         .doc("Time between checks for idle producer ids, in milliseconds."),
-    int("producer.id.expiration.ms", Is("86400000"), AtLeast(1), Low, ClusterWide, PRODUCERS_KEPT)
+    int("producer.id.expiration.ms", Is("86400000"), AtLeast(1), Low, ClusterWide, GIVEN_AT_START)
         .doc("Time after which an idle producer id is forgotten, in milliseconds."),
     boolean("unclean.leader.election.enable", Is("false"), Any, High, ClusterWide, NO_REPLICAS)
         .doc("Default of the topics' `unclean.leader.election.enable`."),
