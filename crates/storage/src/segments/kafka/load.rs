@@ -17,7 +17,7 @@ use super::formats::{
 };
 use super::plan::{Segment, SegmentFile, SegmentWrites, add_batch};
 use super::{DELETED_SUFFIX, Files, KAFKA_DIR, KafkaDirectories, dir_of};
-use crate::disk::{ASIDE_DIR, BLOCK_BYTES, DiskOp};
+use crate::disk::{ASIDE_DIR, BLOCK_BYTES, Disk, DiskError, DiskOp};
 use crate::lane::Ticket;
 use crate::log::config::Durability;
 use crate::log::transactions::AbortedTransaction;
@@ -245,8 +245,8 @@ impl KafkaDirectories {
     /// Base offsets of the segment files in a directory, rising.
     async fn bases(&self, dir: &Path) -> Result<BTreeSet<Offset>, SegmentError> {
         let base = |name: &str| {
-            let digits = name.split_once('.').filter(|(digits, _)| digits.len() == 20)?.0;
-            digits.parse().ok().map(Offset)
+            let (digits, _) = name.split_once('.').filter(|(digits, _)| digits.len() == 20)?;
+            digits.parse().ok().filter(|base| *base >= 0).map(Offset)
         };
         let entries = self.disk.list(dir.to_owned()).await?;
         Ok(entries.iter().filter_map(|entry| base(&entry.name)).collect())
@@ -296,37 +296,24 @@ impl KafkaDirectories {
         let file = SegmentFile::Log.path(&dir, segment.base);
         let length = self.disk.length(file.clone()).await?.unwrap_or_default();
         let mut writes = SegmentWrites::new(segment.clone());
-        let mut window = BytesMut::new();
-        // From the device: what a failed sync lost is still in the page cache. Such reads begin on a block.
-        let mut skip = segment.log_bytes % BLOCK_BYTES as u64;
-        let mut read = segment.log_bytes - skip;
-        let mut whole = true;
-        while whole && segment.log_bytes < length {
-            match next_batch(&window, log.state.log_end, holes) {
-                Ok(batch) => {
-                    let _ = window.split_to(batch.bytes().len());
-                    add_batch(segment, &mut writes, batch.header(), interval);
-                    if let Some(aborted) = log.state.apply(&batch, Ticket::default()) {
-                        segment.txn_index_bytes += TXN_INDEX_ENTRY_BYTES as u64;
-                        writes.txn_index.extend_from_slice(&encode_aborted(&aborted));
-                        log.aborted.push(aborted);
-                    }
-                }
-                Err(Some(needed)) if needed as u64 <= length - read => {
-                    let bytes = (needed + BLOCK_BYTES).next_multiple_of(BLOCK_BYTES).max(SCAN_BYTES);
-                    let more = self.disk.read_direct(file.clone(), read, bytes).await?;
-                    whole = more.len() as u64 > skip;
-                    read += more.len() as u64;
-                    window.extend_from_slice(more.get(usize::try_from(skip).unwrap_or(0)..).unwrap_or_default());
-                    skip = 0;
-                }
-                Err(_) => whole = false,
+        let mut scan = LogScan::new(file.clone(), segment.log_bytes, length);
+        while let Some(batch) = scan.next(self.disk.as_ref(), log.state.log_end, holes).await? {
+            add_batch(segment, &mut writes, batch.header(), interval);
+            if let Some(aborted) = log.state.apply(&batch, Ticket::default()) {
+                segment.txn_index_bytes += TXN_INDEX_ENTRY_BYTES as u64;
+                writes.txn_index.extend_from_slice(&encode_aborted(&aborted));
+                log.aborted.push(aborted);
             }
         }
-        let end = segment.log_bytes;
-        self.disk.perform(DiskOp::SetLength { file: file.clone(), length: end }).await?;
+        self.disk.perform(DiskOp::SetLength { file: file.clone(), length: scan.at }).await?;
         files.unsynced.insert(file);
         files.names_unsynced = true;
+        self.write_indexes(files, writes).await?;
+        Ok(scan.at == length)
+    }
+
+    /// Writes the index entries that belong to what a scan took over.
+    async fn write_indexes(&self, files: &mut Files, writes: SegmentWrites) -> Result<(), SegmentError> {
         let before = &writes.before;
         let indexes = [
             (SegmentFile::Index, before.index_bytes, writes.index),
@@ -337,12 +324,57 @@ impl KafkaDirectories {
             if kind == SegmentFile::TxnIndex && entries.is_empty() {
                 continue;
             }
-            let file = kind.path(&dir, before.base);
+            let file = kind.path(&files.dir(), before.base);
             self.disk.perform(DiskOp::SetLength { file: file.clone(), length: at }).await?;
             self.disk.write(file.clone(), at, vec![Bytes::from(entries)]).await?;
             files.unsynced.insert(file);
         }
-        Ok(whole)
+        Ok(())
+    }
+}
+
+/// Reads a log's batches from the device: what a failed sync lost is still in the page cache.
+struct LogScan {
+    file: PathBuf,
+    /// End of the batches that were taken.
+    at: u64,
+    length: u64,
+    /// What was read beyond `at`.
+    window: BytesMut,
+    read: u64,
+    /// Bytes before `at` that the first read brings, because it begins on a block.
+    skip: u64,
+}
+
+impl LogScan {
+    fn new(file: PathBuf, at: u64, length: u64) -> Self {
+        let skip = at % BLOCK_BYTES as u64;
+        Self { file, at, length, window: BytesMut::new(), read: at - skip, skip }
+    }
+
+    /// The next batch, if it is whole and may follow; none at the end of what does.
+    async fn next(&mut self, disk: &dyn Disk, log_end: Offset, holes: Holes) -> Result<Option<Batch>, DiskError> {
+        while self.at < self.length {
+            match next_batch(&self.window, log_end, holes) {
+                Ok(batch) => {
+                    let _ = self.window.split_to(batch.bytes().len());
+                    self.at += batch.bytes().len() as u64;
+                    return Ok(Some(batch));
+                }
+                Err(Some(needed)) if needed as u64 <= self.length - self.read => {
+                    let bytes = (needed + BLOCK_BYTES).next_multiple_of(BLOCK_BYTES).max(SCAN_BYTES);
+                    let more = disk.read_direct(self.file.clone(), self.read, bytes).await?;
+                    if more.len() as u64 <= self.skip {
+                        return Ok(None);
+                    }
+                    self.read += more.len() as u64;
+                    self.window.extend_from_slice(&more[usize::try_from(self.skip).unwrap_or(0)..]);
+                    self.skip = 0;
+                }
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(None)
     }
 }
 

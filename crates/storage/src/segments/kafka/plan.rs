@@ -159,7 +159,8 @@ pub(super) fn plan_append(known: Option<&Files>, run: &SegmentRun) -> AppendPlan
     plan
 }
 
-/// Takes a batch at the segment's end into account, with the index entries that are due before it.
+/// Takes a batch at the segment's end into account, with the index entries that are due before it. What no entry can say
+/// gets none: an append begins a new segment before, but files from elsewhere may hold anything.
 pub(super) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, header: &BatchHeader, interval: u32) {
     let last = header.last_offset();
     if header.max_timestamp > segment.max_timestamp {
@@ -169,9 +170,9 @@ pub(super) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, heade
     if segment.log_bytes == 0 {
         segment.first_timestamp = header.max_timestamp;
     }
-    if segment.since_index > u64::from(interval) {
-        let relative_offset = segment.relative(last).expect("a full segment is rolled before");
-        let position = u32::try_from(segment.log_bytes).expect("segments are below 2 GiB");
+    if segment.since_index > u64::from(interval)
+        && let (Some(relative_offset), Ok(position)) = (segment.relative(last), u32::try_from(segment.log_bytes))
+    {
         writes.index.extend_from_slice(&IndexEntry { relative_offset, position }.encode());
         segment.index_bytes += INDEX_ENTRY_BYTES as u64;
         writes.time_index.extend_from_slice(&time_entry(segment));

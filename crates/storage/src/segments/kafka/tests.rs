@@ -185,6 +185,34 @@ async fn an_index_that_lost_its_end_with_the_power_goes_on_without_a_hole() {
 }
 
 #[tokio::test]
+async fn a_segment_from_elsewhere_may_hold_offsets_that_no_index_entry_can_say() {
+    let far = i64::from(i32::MAX) + 10;
+    let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(3));
+    let log = Path::new("kafka/t-0").join(format!("{:020}.log", 0));
+    disk.perform(DiskOp::CreateDir("kafka/t-0".into())).await.unwrap();
+    let content = batches(0..3).iter().chain(&batches(far..far + 5)).map(|batch| batch.bytes().clone()).collect();
+    disk.write(log, 0, content).await.unwrap();
+    let store = KafkaDirectories::new(disk, 0);
+    let report = store.load(vec![target("t")]).await.unwrap();
+    assert!(matches!(&report.logs[..], [Loaded::Log(log)] if log.state.log_end == Offset(far + 5)), "{report:?}");
+    for offset in [0, 2, 3, far, far + 4] {
+        let found = store.read(target("t").key, ReadFrom::Offset(Offset(offset)), 1).await.unwrap().remove(0);
+        let found = BatchIter::new(found).next().unwrap().unwrap();
+        assert_eq!(found.header().base_offset.0, if offset == 3 { far } else { offset });
+    }
+}
+
+#[test]
+fn a_position_that_no_index_entry_can_say_gets_none() {
+    let mut segment = Segment::new(Offset(0));
+    segment.log_bytes = u64::from(u32::MAX) + 1;
+    segment.since_index = segment.log_bytes;
+    let mut writes = plan::SegmentWrites::new(segment.clone());
+    plan::add_batch(&mut segment, &mut writes, batches(7..8)[0].header(), 150);
+    assert_eq!((segment.next, segment.index_bytes, writes.index.len()), (Offset(8), 0, 0));
+}
+
+#[tokio::test]
 async fn unknown_directories_are_moved_aside_and_deleted_ones_removed() {
     let simulated = SimulatedDisk::new(3);
     let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
