@@ -33,6 +33,8 @@ const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 const SLICES_PER_WRITE_MAX: usize = 64;
 /// A frame that has begun must make progress within this time; it holds request memory.
 const FRAME_STALL: Duration = Duration::from_secs(30);
+/// And all of it must come at this rate at least, beyond that time: else a byte now and then would hold the memory.
+const FRAME_BYTES_PER_SECOND_MIN: usize = 256 * 1024;
 /// How long a stopping broker waits for a peer to take more of its answer.
 const LAST_ANSWER_STALL: Duration = Duration::from_secs(1);
 
@@ -47,6 +49,8 @@ pub(super) enum Closed {
     Idle,
     #[error("a frame did not arrive in full: no byte for {} s", FRAME_STALL.as_secs())]
     Stalled,
+    #[error("a frame did not arrive in full: it comes at less than {} KiB/s", FRAME_BYTES_PER_SECOND_MIN / 1024)]
+    Slow,
     #[error("its answers are not read: no byte for longer than connections.max.idle.ms")]
     Unread,
     #[error(transparent)]
@@ -62,7 +66,7 @@ impl Closed {
     pub(super) fn is_violation(&self) -> bool {
         match self {
             Self::Request(RequestError::Stopping) => false,
-            Self::Frame(_) | Self::Request(_) | Self::Stalled | Self::Unread => true,
+            Self::Frame(_) | Self::Request(_) | Self::Stalled | Self::Slow | Self::Unread => true,
             Self::ByPeer | Self::Stopping | Self::Idle | Self::Io(_) => false,
         }
     }
@@ -71,13 +75,47 @@ impl Closed {
 /// An answer to come, with the memory that its request holds until then.
 type Waiting = BoxFuture<'static, (Result<Answer, RequestError>, RequestMemoryPermit)>;
 
+/// Memory for the frame at the front of what was received, from the moment that its length is known.
+enum FrontMemory {
+    None,
+    /// It comes when others have been answered. Nothing else is going on then: what is missing may be held by this
+    /// connection's own requests, and who is given memory must be there to take it.
+    Awaited {
+        coming: BoxFuture<'static, RequestMemoryPermit>,
+        bytes: usize,
+    },
+    Held {
+        memory: RequestMemoryPermit,
+        /// When all of the frame must be there.
+        due: Instant,
+    },
+}
+
+impl FrontMemory {
+    fn held(memory: RequestMemoryPermit, bytes: usize) -> Self {
+        Self::Held { memory, due: frame_due(bytes) }
+    }
+
+    /// Resolves when what is awaited has come; never when nothing is. May be dropped before.
+    async fn come(&mut self) {
+        match self {
+            Self::Awaited { coming, bytes } => *self = Self::held(coming.await, *bytes),
+            Self::None | Self::Held { .. } => std::future::pending().await,
+        }
+    }
+}
+
+/// When a frame of so many bytes must be there that begins now.
+fn frame_due(bytes: usize) -> Instant {
+    Instant::now() + FRAME_STALL + Duration::from_secs((bytes / FRAME_BYTES_PER_SECOND_MIN) as u64)
+}
+
 pub(super) struct Connection {
     stream: TcpStream,
     broker: Arc<Broker>,
     peer: Arc<Peer>,
     received: FrameBuffer,
-    /// Memory for the frame at the front of `received`, from the moment that its length is known.
-    front_memory: Option<RequestMemoryPermit>,
+    front_memory: FrontMemory,
     waiting: FuturesOrdered<Waiting>,
     /// Whether all of `waiting` may be joined by a further request.
     overlapping: bool,
@@ -96,7 +134,7 @@ impl Connection {
             broker,
             peer,
             received: FrameBuffer::new(frame_bytes_max),
-            front_memory: None,
+            front_memory: FrontMemory::None,
             waiting: FuturesOrdered::new(),
             overlapping: true,
             outbound: Vec::new(),
@@ -108,7 +146,7 @@ impl Connection {
     /// Serves the connection until it ends; says why.
     pub(super) async fn serve(mut self, stop: CancellationToken) -> Closed {
         loop {
-            if let Err(closed) = self.begin_requests().await {
+            if let Err(closed) = self.begin_requests() {
                 // What was answered before the violation still goes out, as far as the peer takes it.
                 let _ = self.write_answers(&stop).await;
                 return closed;
@@ -120,13 +158,16 @@ impl Connection {
     }
 
     /// Begins every request that has arrived and may begin.
-    async fn begin_requests(&mut self) -> Result<(), Closed> {
+    fn begin_requests(&mut self) -> Result<(), Closed> {
         while self.may_begin()? {
             let bytes = self.received.complete()?.map_or(0, <[u8]>::len);
-            if !self.take_front_memory(bytes).await {
+            if !self.has_front_memory(bytes) {
                 return Ok(());
             }
-            let (Some(frame), Some(memory)) = (self.received.take()?, self.front_memory.take()) else { break };
+            let Some(frame) = self.received.take()? else { break };
+            let FrontMemory::Held { memory, .. } = std::mem::replace(&mut self.front_memory, FrontMemory::None) else {
+                break;
+            };
             self.begin(frame, memory)?;
         }
         Ok(())
@@ -170,11 +211,12 @@ impl Connection {
             // Records that are not acknowledged leave nothing to write, but a request that was read behind them may begin.
             return Ok(());
         }
-        let may_read = match self.received.incomplete()? {
-            Some(bytes) => self.take_front_memory(bytes).await,
-            None => self.waiting.is_empty() || self.received.len() < READ_AHEAD_BYTES_MAX,
+        let room = match self.received.incomplete()? {
+            Some(bytes) if self.has_front_memory(bytes) => usize::MAX,
+            // Without memory for it just enough is read to hear that the peer has gone.
+            _ => READ_AHEAD_BYTES_MAX.saturating_sub(self.received.len()),
         };
-        let deadline = self.deadline();
+        let overdue = self.overdue()?;
         tokio::select! {
             biased;
             () = stop.cancelled(), if self.waiting.is_empty() || !self.overlapping => Err(Closed::Stopping),
@@ -182,15 +224,18 @@ impl Connection {
                 self.gather(answer?);
                 Ok(())
             }
-            read = read(&self.stream, &mut self.received), if may_read => {
+            () = self.front_memory.come() => {
+                self.last_activity = Instant::now();
+                Ok(())
+            }
+            read = read(&self.stream, &mut self.received, room), if room > 0 => {
                 if read? == 0 {
                     return Err(Closed::ByPeer);
                 }
                 self.last_activity = Instant::now();
                 Ok(())
             }
-            // A peer that waits for an answer is not idle; its time begins anew when the answer is written.
-            () = tokio::time::sleep_until(deadline), if self.waiting.is_empty() => Err(self.overdue()),
+            closed = overdue => Err(closed),
         }
     }
 
@@ -203,26 +248,41 @@ impl Connection {
         Ok(self.waiting.len() < before)
     }
 
-    /// Takes memory for the frame at the front, and says whether it has it. Waits for it only when no answer is
-    /// outstanding: the memory that is missing may be held by this connection's own requests.
-    async fn take_front_memory(&mut self, bytes: usize) -> bool {
-        if self.front_memory.is_none() {
-            self.front_memory = match self.broker.request_memory().try_take(bytes) {
-                None if self.waiting.is_empty() => Some(self.broker.request_memory().take(bytes).await),
-                taken => taken,
-            };
+    /// Takes memory for the frame at the front, or begins to wait for it, and says whether it has it.
+    fn has_front_memory(&mut self, bytes: usize) -> bool {
+        if let FrontMemory::None = self.front_memory {
+            let memory = self.broker.request_memory();
+            match memory.try_take(bytes) {
+                Some(taken) => self.front_memory = FrontMemory::held(taken, bytes),
+                None if self.waiting.is_empty() && self.outbound.is_empty() => {
+                    self.front_memory = FrontMemory::Awaited { coming: memory.take(bytes).boxed(), bytes };
+                }
+                None => {}
+            }
         }
-        self.front_memory.is_some()
+        matches!(self.front_memory, FrontMemory::Held { .. })
     }
 
-    fn deadline(&self) -> Instant {
-        let patience =
-            if self.front_memory.is_some() { FRAME_STALL } else { self.broker.settings().connection_idle_max };
-        self.last_activity + patience
-    }
-
-    fn overdue(&self) -> Closed {
-        if self.front_memory.is_some() { Closed::Stalled } else { Closed::Idle }
+    /// Resolves when the peer has taken too long, to say for what.
+    fn overdue(&self) -> Result<impl Future<Output = Closed> + use<>, FrameLengthError> {
+        let idle_max = self.broker.settings().connection_idle_max;
+        let end = match self.front_memory {
+            FrontMemory::Held { due, .. } if self.received.incomplete()?.is_some() => {
+                let stalled = self.last_activity + FRAME_STALL;
+                Some(if due < stalled { (due, Closed::Slow) } else { (stalled, Closed::Stalled) })
+            }
+            // A peer that waits for an answer is not idle; its time begins anew when the answer is written. Nor is one
+            // that waits for others' answers.
+            FrontMemory::None | FrontMemory::Held { .. } if self.waiting.is_empty() => {
+                Some((self.last_activity + idle_max, Closed::Idle))
+            }
+            FrontMemory::None | FrontMemory::Held { .. } | FrontMemory::Awaited { .. } => None,
+        };
+        Ok(async move {
+            let Some((end, closed)) = end else { return std::future::pending().await };
+            tokio::time::sleep_until(end).await;
+            closed
+        })
     }
 
     /// Writes everything gathered, several slices at a time.
@@ -242,6 +302,10 @@ impl Connection {
             }
         }
         self.last_activity = Instant::now();
+        // Nothing of it was read meanwhile.
+        if let (FrontMemory::Held { due, .. }, Some(bytes)) = (&mut self.front_memory, self.received.incomplete()?) {
+            *due = frame_due(bytes);
+        }
         self.outbound_memory.clear();
         unsent.clear();
         self.outbound = unsent;
@@ -254,12 +318,25 @@ impl Connection {
             stop.cancelled().await;
             tokio::time::sleep(LAST_ANSWER_STALL).await;
         };
+        // What holds much memory is not held for as long as its peer likes.
+        let large = self.received.incomplete()?.is_some_and(|bytes| bytes > READ_AHEAD_BYTES_MAX);
+        let due = match self.front_memory {
+            FrontMemory::Held { due, .. } if large => Some(due),
+            FrontMemory::None | FrontMemory::Awaited { .. } | FrontMemory::Held { .. } => None,
+        };
+        let frame_late = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             written = self.stream.write_vectored(slices) => match written? {
                 0 => Err(Closed::ByPeer),
                 written => Ok(written),
             },
+            () = frame_late => Err(Closed::Slow),
             () = tokio::time::sleep(self.broker.settings().connection_idle_max) => Err(Closed::Unread),
             () = last_call => Err(Closed::Stopping),
         }
@@ -267,13 +344,16 @@ impl Connection {
 }
 
 /// Waits until something has arrived and reads it; a connection that waits and holds nothing has no buffer either.
-async fn read(stream: &TcpStream, received: &mut FrameBuffer) -> Result<usize, Closed> {
+async fn read(stream: &TcpStream, received: &mut FrameBuffer, bytes_max: usize) -> Result<usize, Closed> {
     loop {
         received.release();
         stream.readable().await?;
-        match stream.try_read_buf(received.room()?) {
+        match stream.try_read_buf(received.room(bytes_max)?) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             read => return Ok(read?),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

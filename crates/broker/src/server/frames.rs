@@ -60,15 +60,15 @@ impl FrameBuffer {
         }
     }
 
-    /// The buffer with room for the next read.
-    pub(crate) fn room(&mut self) -> Result<&mut BytesMut, FrameLengthError> {
+    /// The buffer with room for the next read, of not many more bytes than `bytes_max`.
+    pub(crate) fn room(&mut self, bytes_max: usize) -> Result<&mut BytesMut, FrameLengthError> {
         let held = self.received.len();
         let missing = match self.claimed()? {
             Some(length) => (length + LENGTH_BYTES).saturating_sub(held),
             None => 0,
         };
         let room = if held + missing <= RESERVED_AT_ONCE_BYTES { missing } else { missing.min(held) };
-        self.received.reserve(room.max(READ_BYTES));
+        self.received.reserve(room.min(bytes_max).max(READ_BYTES));
         Ok(&mut self.received)
     }
 }
@@ -79,7 +79,7 @@ mod tests {
 
     fn buffer(bytes: &[u8]) -> FrameBuffer {
         let mut frames = FrameBuffer::new(100);
-        frames.room().unwrap().extend_from_slice(bytes);
+        frames.room(usize::MAX).unwrap().extend_from_slice(bytes);
         frames
     }
 
@@ -88,7 +88,7 @@ mod tests {
         let mut frames = buffer(&[0, 0, 0, 1, 7, 0, 0, 0, 2, 8]);
         assert_eq!(frames.take().unwrap().unwrap()[..], [7]);
         assert_eq!(frames.take().unwrap(), None);
-        frames.room().unwrap().extend_from_slice(&[9]);
+        frames.room(usize::MAX).unwrap().extend_from_slice(&[9]);
         assert_eq!(frames.take().unwrap().unwrap()[..], [8, 9]);
         assert_eq!(frames.take().unwrap(), None);
     }
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_claim_alone_reserves_little() {
         let mut frames = FrameBuffer::new(100 << 20);
-        frames.room().unwrap().extend_from_slice(&(100_i32 << 20).to_be_bytes());
-        assert!(frames.room().unwrap().capacity() < 1 << 20);
+        frames.room(usize::MAX).unwrap().extend_from_slice(&(100_i32 << 20).to_be_bytes());
+        assert!(frames.room(usize::MAX).unwrap().capacity() < 1 << 20);
     }
 }

@@ -30,9 +30,9 @@ impl RequestMemory {
     }
 
     /// Waits until `bytes` of the budget are free. A request larger than the whole budget takes all of it.
-    pub(crate) async fn take(&self, bytes: usize) -> RequestMemoryPermit {
-        let permit = Arc::clone(&self.units).acquire_many_owned(self.units_of(bytes)).await;
-        RequestMemoryPermit { _permit: permit.expect("the semaphore is never closed") }
+    pub(crate) fn take(&self, bytes: usize) -> impl Future<Output = RequestMemoryPermit> + Send + use<> {
+        let permit = Arc::clone(&self.units).acquire_many_owned(self.units_of(bytes));
+        async move { RequestMemoryPermit { _permit: permit.await.expect("the semaphore is never closed") } }
     }
 
     /// Takes `bytes` of the budget if they are free at once.
