@@ -226,10 +226,10 @@ impl PartitionLog {
         self.in_segments_below = self.in_segments_below.max(end);
     }
 
-    /// The segments now hold `bytes` of batches; what is on its way to them comes on top.
-    pub(crate) fn settle_bytes(&mut self, bytes: u64) {
-        let unsettled = self.tail.iter().filter(|batch| batch.header().base_offset >= self.settled.log_end);
-        self.bytes = bytes + unsettled.map(|batch| batch.bytes().len() as u64).sum::<u64>();
+    /// The segments have dropped `bytes` of batches.
+    pub(crate) fn dropped(&mut self, bytes: u64) {
+        assert!(bytes <= self.bytes, "what segments drop was counted when it was appended or loaded");
+        self.bytes -= bytes;
     }
 
     /// Drops tail batches below `below` that the segments hold.

@@ -172,13 +172,13 @@ impl Materialiser {
         if edits.is_empty() {
             return Ok(());
         }
-        let left = self.shared.segments.edit(edits.clone()).await?;
-        for (edit, bytes) in edits.into_iter().zip(left) {
+        let dropped = self.shared.segments.edit(edits.clone()).await?;
+        for (edit, bytes) in edits.into_iter().zip(dropped) {
             let SegmentEdit::DropBelow(key, start) = edit else { continue };
             if let Some(partition) = self.shared.partition(key) {
                 partition.with_log(|log| {
                     log.checkpointed_start = start;
-                    log.settle_bytes(bytes);
+                    log.dropped(bytes);
                 });
             }
         }

@@ -551,6 +551,32 @@ async fn segments_that_outlived_their_retention_go_with_their_files_and_stay_gon
 }
 
 #[tokio::test]
+async fn a_drop_of_segments_does_not_lose_the_bytes_of_batches_on_their_way() {
+    for durability in [Durability::Fsync, Durability::Os] {
+        let (_, disk) = simulated(1);
+        let (storage, clock) = open_short_lived(&disk, 1, durability).await;
+        let a = partition(&storage, "a");
+        let batch = plain(&["0"], 10);
+        let mut tickets = Vec::new();
+        for round in 0..400 {
+            tickets.push(a.append(std::slice::from_ref(&batch), AppendOrigin::Client, NOW).unwrap().ticket);
+            if round % 20 == 10 {
+                a.apply_retention(NOW).unwrap();
+                clock.advance(Duration::from_secs(40));
+            }
+            tokio::task::yield_now().await;
+        }
+        assert!(log_files(&disk).await.len() < 150, "segments were dropped meanwhile");
+        for ticket in tickets {
+            ticket.durable().await.unwrap();
+        }
+        storage.close().await.unwrap();
+        let (reopened, _) = open_short_lived(&disk, 2, durability).await;
+        assert_eq!(a.size_bytes(), partition(&reopened, "a").size_bytes(), "{durability:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_log_whose_records_all_went_goes_on_at_its_offset_after_any_restart() {
     for durability in [Durability::Fsync, Durability::Os] {
         for (clean, checkpoint) in [(true, true), (false, true), (false, false)] {

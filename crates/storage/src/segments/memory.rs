@@ -121,20 +121,21 @@ impl SegmentStore for MemorySegments {
 
     fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>> {
         let mut logs = self.logs.lock();
-        let mut left = Vec::with_capacity(edits.len());
+        let mut dropped = Vec::with_capacity(edits.len());
         for edit in edits {
-            left.push(match edit {
+            dropped.push(match edit {
                 SegmentEdit::Remove(key) => {
                     logs.remove(&key);
                     0
                 }
                 SegmentEdit::DropBelow(key, offset) => logs.get_mut(&key).map_or(0, |log| {
+                    let before = log.bytes();
                     log.batches.retain(|batch| batch.header().last_offset() >= offset);
                     log.aborted.retain(|aborted| aborted.last_offset >= offset);
-                    log.bytes()
+                    before - log.bytes()
                 }),
             });
         }
-        ready(Ok(left)).boxed()
+        ready(Ok(dropped)).boxed()
     }
 }

@@ -150,7 +150,7 @@ pub trait SegmentStore: fmt::Debug + Send + Sync {
     /// The segments of a partition, oldest first.
     fn segments(&self, key: PartitionKey) -> Vec<SegmentSummary>;
 
-    /// Changes what is kept, each edit wholly or not at all, and says how many bytes of batches each partition has left.
+    /// Changes what is kept, each edit wholly or not at all, and says how many bytes of batches `DropBelow` dropped.
     fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>>;
 }
 

@@ -185,9 +185,10 @@ impl KafkaDirectories {
         self.checkpoints.append(&records).await
     }
 
-    /// Removes segments that lie wholly below `start`; the next append begins a new one when none is left.
+    /// Removes segments that lie wholly below `start`, and says how many bytes of batches they had; the next append begins
+    /// a new one when none is left.
     async fn drop_below(&self, key: PartitionKey, start: Offset) -> Result<u64, SegmentError> {
-        let (dir, dropped, left) = {
+        let (dir, dropped) = {
             let mut partitions = self.partitions.lock();
             let Some(files) = partitions.get_mut(&key) else { return Ok(0) };
             let below = files.segments.iter().take_while(|segment| segment.next <= start).count();
@@ -198,15 +199,16 @@ impl KafkaDirectories {
                     files.unsynced.remove(&file.path(&dir, segment.base));
                 }
             }
-            (dir, dropped, files.bytes())
+            (dir, dropped)
         };
+        let bytes = dropped.iter().map(|segment| segment.log_bytes).sum();
         self.cursors.forget();
         for segment in dropped {
             for file in SegmentFile::ALL {
                 self.disk.perform(DiskOp::RemoveFile(file.path(&dir, segment.base))).await?;
             }
         }
-        Ok(left)
+        Ok(bytes)
     }
 
     /// Takes the directory of a deleted partition out of the way durably, then removes it.
@@ -279,10 +281,10 @@ impl SegmentStore for KafkaDirectories {
 
     fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>> {
         Box::pin(async move {
-            let mut left = Vec::with_capacity(edits.len());
+            let mut dropped = Vec::with_capacity(edits.len());
             let mut removed = Vec::new();
             for edit in edits {
-                left.push(match edit {
+                dropped.push(match edit {
                     SegmentEdit::DropBelow(key, start) => self.drop_below(key, start).await?,
                     SegmentEdit::Remove(key) => {
                         removed.push(key);
@@ -291,7 +293,7 @@ impl SegmentStore for KafkaDirectories {
                 });
             }
             self.checkpoints.forget(removed).await?;
-            Ok(left)
+            Ok(dropped)
         })
     }
 }
