@@ -302,6 +302,9 @@ impl Partition {
             if from < offsets.log_start || from > offsets.log_end {
                 return Err(ReadError::OutOfRange { log_start: offsets.log_start, log_end: offsets.log_end });
             }
+            if bytes_max == 0 && !at_least_one_batch {
+                return Ok(ReadSlice { offsets, ..ReadSlice::default() });
+            }
             if from >= log.tail_start() {
                 return Ok(self.slice(&log, from, log.read_tail(from, limit, bytes_max, at_least_one_batch), upto));
             }

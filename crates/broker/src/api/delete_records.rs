@@ -1,5 +1,5 @@
-//! DeleteRecords (21), versions 0–2: moves the start of logs (KIP-107). Refused where the topic's cleanup policy does
-//! not delete, as in Kafka.
+//! DeleteRecords (21), versions 0–2: moves the start of logs (KIP-107). Refused for internal topics, whoever leads them, and
+//! where the topic's cleanup policy does not delete, as in Kafka.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::Call;
 use super::errors::{delete_records_error, lookup_error, storage_error};
 use crate::Broker;
 use crate::partitions::TopicRef;
+use crate::topic_settings::is_internal;
 
 pub(crate) const VERSIONS: RangeInclusive<i16> = 0..=2;
 
@@ -28,10 +29,9 @@ pub(crate) async fn handle(broker: &Broker, call: &Call, request: DeleteRecordsR
     let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let named = TopicRef::Name(topic.name.as_str().into());
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
-            let deleted = delete(broker, call, &named, &partition, deadline).await;
+            let deleted = delete(broker, call, &topic.name, &partition, deadline).await;
             partitions.push(DeleteRecordsPartitionResult {
                 partition_index: partition.partition_index,
                 low_watermark: deleted.map_or(INVALID_LOW_WATERMARK, |start| start.0),
@@ -46,18 +46,19 @@ pub(crate) async fn handle(broker: &Broker, call: &Call, request: DeleteRecordsR
 async fn delete(
     broker: &Broker,
     call: &Call,
-    topic: &TopicRef,
+    topic: &str,
     wanted: &DeleteRecordsPartition,
     deadline: Instant,
 ) -> Result<Offset, ErrorCode> {
-    let hosted = broker
-        .partition(call.node(), topic, PartitionIndex(wanted.partition_index))
-        .map_err(|error| lookup_error(&error))?;
+    let index = PartitionIndex(wanted.partition_index);
+    let known = broker.image().topic(topic).is_some_and(|known| known.partition(index).is_some());
+    if known && is_internal(topic) {
+        return Err(ErrorCode::InvalidTopicException);
+    }
+    let found = broker.partition(call.node(), &TopicRef::Name(topic.into()), index);
+    let hosted = found.map_err(|error| lookup_error(&error))?;
     if !hosted.topic.deletes {
         return Err(ErrorCode::PolicyViolation);
-    }
-    if hosted.topic.is_internal {
-        return Err(ErrorCode::InvalidTopicException);
     }
     let before = (wanted.offset != HIGH_WATERMARK).then_some(Offset(wanted.offset));
     let (start, ticket) = hosted.log.delete_records(before).map_err(|error| delete_records_error(&error))?;

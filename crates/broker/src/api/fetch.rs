@@ -51,6 +51,8 @@ struct Limits {
 struct Pass {
     read: Vec<(FetchKey, PartitionData)>,
     bytes: usize,
+    /// Bytes that further partitions may give; none once a partition's next batch did not fit.
+    room: usize,
     /// Something that the client should know at once.
     urgent: bool,
 }
@@ -135,10 +137,15 @@ fn watch_all(broker: &Broker, call: &Call, plan: &FetchPlan, news: &Arc<Notify>)
 }
 
 async fn read_all(broker: &Broker, call: &Call, plan: &FetchPlan, limits: &Limits) -> Pass {
-    let mut pass = Pass { read: Vec::with_capacity(plan.partitions.len()), bytes: 0, urgent: plan.partitions.is_empty() };
+    let mut pass = Pass {
+        read: Vec::with_capacity(plan.partitions.len()),
+        bytes: 0,
+        room: limits.bytes_max,
+        urgent: plan.partitions.is_empty(),
+    };
     for (key, wanted) in &plan.partitions {
         let data = match broker.partition(call.node(), &key.topic, key.partition) {
-            Ok(hosted) => read_partition(&hosted, wanted, limits, pass.bytes).await,
+            Ok(hosted) => read_partition(&hosted, wanted, limits, &mut pass).await,
             Err(error) => Err(Failure { code: lookup_error(&error), leader: leader_of(&error) }),
         };
         let data = data.unwrap_or_else(|failure| {
@@ -146,7 +153,6 @@ async fn read_all(broker: &Broker, call: &Call, plan: &FetchPlan, limits: &Limit
             failed_data(failure)
         });
         pass.urgent |= data.diverging_epoch != EpochEndOffset::default();
-        pass.bytes += data.records.as_ref().map_or(0, Records::len);
         pass.read.push((key.clone(), PartitionData { partition_index: key.partition.0, ..data }));
     }
     pass
@@ -187,19 +193,25 @@ async fn read_partition(
     hosted: &Hosted,
     wanted: &Wanted,
     limits: &Limits,
-    bytes_before: usize,
+    pass: &mut Pass,
 ) -> Result<PartitionData, Failure> {
     check_leader_epoch(wanted.leader_epoch, hosted.leader_epoch())?;
     if let Some(diverging) = diverging_epoch(hosted, wanted) {
         return Ok(PartitionData { diverging_epoch: diverging, ..described(hosted) });
     }
-    let room = limits.bytes_max.saturating_sub(bytes_before);
-    let bytes_max = wanted.bytes_max.min(room);
+    let bytes_max = wanted.bytes_max.min(pass.room);
     let slice = hosted
         .log
-        .read(wanted.offset, bytes_max, bytes_before == 0, limits.read_up_to)
+        .read(wanted.offset, bytes_max, pass.bytes == 0, limits.read_up_to)
         .await
         .map_err(|error| Failure::from(read_error(&error)))?;
+    let end = match limits.read_up_to {
+        ReadUpto::HighWatermark => slice.offsets.high_watermark,
+        ReadUpto::LastStable => slice.offsets.last_stable,
+    };
+    let cut = slice.records.is_empty() && wanted.offset < end && pass.room < wanted.bytes_max;
+    pass.room = if cut { 0 } else { pass.room.saturating_sub(slice.bytes()) };
+    pass.bytes += slice.bytes();
     let aborted = slice.aborted.iter().map(|aborted| AbortedTransaction {
         producer_id: aborted.producer_id.0,
         first_offset: aborted.first_offset.0,

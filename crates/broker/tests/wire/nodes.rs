@@ -432,3 +432,19 @@ fn a_client_that_meant_another_node_or_cluster_is_told_to_begin_again() {
         assert_eq!(peer.ask(&request, 4).unwrap().error_code, 0);
     }
 }
+
+#[test]
+fn records_of_internal_topics_are_deleted_by_nobody_whoever_leads_them() {
+    const INTERNAL: &str = "__consumer_offsets";
+    let server = Server::start_nodes(2, &[]);
+    coordinator(&mut server.peer(), "makes its topic");
+    for mut peer in peers(&server).into_values() {
+        let partitions = [0, 1, 1000].map(|partition_index| DeleteRecordsPartition { partition_index, offset: 0 });
+        let topics = vec![DeleteRecordsTopic { name: INTERNAL.to_owned(), partitions: partitions.to_vec() }];
+        let request = DeleteRecordsRequest { topics, timeout_ms: 30_000 };
+        let answer = peer.ask(&request, 2).unwrap().topics.remove(0).partitions;
+        let codes = answer.iter().map(|partition| ErrorCode::from_code(partition.error_code).unwrap());
+        let (internal, unknown) = (ErrorCode::InvalidTopicException, ErrorCode::UnknownTopicOrPartition);
+        assert_eq!(codes.collect::<Vec<_>>(), [internal, internal, unknown]);
+    }
+}

@@ -5,6 +5,7 @@ use millstream_model::batch::{BatchBuilder, ProducerStamp};
 use millstream_model::compression::Compression;
 use millstream_model::{ProducerEpoch, ProducerId, Sequence, TimestampMs};
 use millstream_protocol::api_versions::ApiVersionsRequest;
+use millstream_protocol::create_topics::{CreatableTopic, CreateTopicsRequest};
 use millstream_protocol::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use millstream_protocol::init_producer_id::InitProducerIdRequest;
 use millstream_protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
@@ -185,4 +186,45 @@ fn records_older_than_their_retention_go_and_the_log_goes_on_behind_them() {
     }
     assert_eq!(fetch(&mut peer, 1, 0, 1 << 20).log_start_offset, 1);
     assert_eq!(produce(&mut peer, batch(&["next"])).base_offset, 1);
+}
+
+#[test]
+fn once_a_fetch_is_full_further_partitions_are_not_read() {
+    const PARTITIONS: i32 = 4;
+    let server = Server::start(&[]);
+    let mut peer = server.peer();
+    let topic = CreatableTopic {
+        name: TOPIC.to_owned(),
+        num_partitions: PARTITIONS,
+        replication_factor: 1,
+        ..CreatableTopic::default()
+    };
+    peer.ask(&CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() }, 7).unwrap();
+    for index in 0..PARTITIONS {
+        let mut request = produce_request(batch(&["x".repeat(1000).as_str()]));
+        request.topic_data[0].partition_data[0].index = index;
+        assert_eq!(peer.ask(&request, 9).unwrap().responses[0].partition_responses[0].error_code, 0);
+    }
+    drop(peer);
+    // After a restart records come from the disk, where the last partitions' cannot be read.
+    let server = Server::start_in(server.stop(), &[]);
+    for index in [2, 3] {
+        let log = server.directory().join(format!("kafka/{TOPIC}-{index}/00000000000000000000.log"));
+        std::fs::File::options().write(true).open(log).unwrap().set_len(0).unwrap();
+    }
+    let fetch = |max_bytes| {
+        let partition =
+            |partition| FetchPartition { partition, partition_max_bytes: 1 << 20, ..FetchPartition::default() };
+        let partitions = (0..PARTITIONS).map(partition).collect();
+        let topics = vec![FetchTopic { topic: TOPIC.to_owned(), partitions, ..FetchTopic::default() }];
+        let request = FetchRequest { max_bytes, topics, ..FetchRequest::default() };
+        let answer = server.peer().ask(&request, 12).unwrap().responses.remove(0).partitions;
+        let told = answer.into_iter().map(|data| (data.error_code, data.records.map_or(0, |records| records.len())));
+        told.collect::<Vec<_>>()
+    };
+    let full = fetch(1500);
+    assert!(full[0].1 > 1000);
+    assert_eq!(full[1..], [(0, 0); 3]);
+    let unreadable = ErrorCode::KafkaStorageError.code();
+    assert_eq!(fetch(1 << 20)[2..], [(unreadable, 0); 2], "they are read when there is room");
 }

@@ -456,6 +456,22 @@ async fn deleted_records_stay_deleted() {
 }
 
 #[tokio::test]
+async fn a_read_of_no_bytes_leaves_the_disk_alone_and_tells_the_offsets() {
+    let (simulated, disk) = simulated(1);
+    let (storage, _) = open(&disk, 1, &["a"]).await;
+    append(&partition(&storage, "a"), &["x"]).await;
+    storage.close().await.unwrap();
+    let (storage, _) = open(&disk, 2, &["a"]).await;
+    let before = simulated.operations();
+    let slice = partition(&storage, "a").read(Offset(0), 0, false, ReadUpto::HighWatermark).await.unwrap();
+    assert_eq!((slice.bytes(), slice.offsets.high_watermark), (0, Offset(1)));
+    assert_eq!(simulated.operations(), before);
+    assert_eq!(all(&partition(&storage, "a")).await, ["x"]);
+    assert!(simulated.operations() > before, "it is read from the disk");
+    storage.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_directory_of_another_broker_or_without_its_session_is_refused() {
     let (_, disk) = simulated(1);
     let (storage, _) = open(&disk, 1, &["a"]).await;
