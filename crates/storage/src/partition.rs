@@ -2,9 +2,12 @@
 //!
 //! `append` is synchronous and assigns offsets under the partition's lock; its ticket says when they are durable.
 
+mod by_time;
+
 use std::sync::Arc;
 
-use millstream_model::batch::{Batch, RecordIter, TimestampType};
+pub use by_time::TimestampedOffset;
+use millstream_model::batch::{Batch, TimestampType};
 use millstream_model::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -17,11 +20,6 @@ use crate::log::producers::{ProducerEntry, SequenceError};
 use crate::log::transactions::AbortedTransaction;
 use crate::segments::{ReadFrom, RecordChunks, SegmentError, SegmentTarget};
 use crate::shared::{Counters, Phase, Shared};
-
-/// Most bytes that a batch may have decompressed when a record is looked for by its timestamp.
-const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
-/// Bytes read at a time when batches are looked through.
-const SCAN_BYTES: usize = 1 << 20;
 
 /// A partition that is to exist.
 #[derive(Clone, Debug)]
@@ -111,14 +109,6 @@ impl ReadSlice {
     pub fn bytes(&self) -> usize {
         self.records.iter().map(bytes::Bytes::len).sum()
     }
-}
-
-/// A record found by its timestamp.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimestampedOffset {
-    pub offset: Offset,
-    pub timestamp: TimestampMs,
-    pub leader_epoch: LeaderEpoch,
 }
 
 /// Why the log's start was not moved.
@@ -342,83 +332,6 @@ impl Partition {
         ReadSlice { records, offsets: log.offsets(), aborted }
     }
 
-    /// The first record at or after `timestamp` that a reader may see; none when all are earlier.
-    ///
-    /// # Errors
-    /// As `read`, without `OutOfRange`.
-    pub async fn offset_for_timestamp(
-        &self,
-        timestamp: TimestampMs,
-        upto: ReadUpto,
-    ) -> Result<Option<TimestampedOffset>, ReadError> {
-        let (mut from, limit) = {
-            let log = self.log.lock();
-            check_readable(&log)?;
-            (log.live.log_start, log.limit(upto))
-        };
-        loop {
-            // Looked at each time: batches leave the tail for the segments meanwhile.
-            let (tail_start, tail) = {
-                let log = self.log.lock();
-                (log.tail_start(), log.tail_batch_by_timestamp(from, timestamp))
-            };
-            let batch = if from < tail_start.min(limit) {
-                let at = ReadFrom::Timestamp { from, timestamp };
-                let Some(batch) = first_batch(self.shared.segments.read(self.key, at, 1).await?)? else {
-                    from = tail_start;
-                    continue;
-                };
-                batch
-            } else {
-                let Some(batch) = tail else { return Ok(None) };
-                batch
-            };
-            if let Some(found) = first_record(&batch, from, timestamp)? {
-                return Ok(Some(found).filter(|found| found.offset < limit));
-            }
-            from = batch.header().next_offset();
-        }
-    }
-
-    /// The first record that has the largest timestamp of the log (KIP-734); none when the log is empty.
-    ///
-    /// # Errors
-    /// As `read`, without `OutOfRange`.
-    pub async fn offset_of_max_timestamp(&self) -> Result<Option<TimestampedOffset>, ReadError> {
-        let (known, log_start) = {
-            let log = self.log.lock();
-            check_readable(&log)?;
-            (log.max_timestamp, log.live.log_start)
-        };
-        let known = match known {
-            Some(known) => Some((known.timestamp, known.base_offset)),
-            None => self.scan_max_timestamp().await?,
-        };
-        let Some((timestamp, base)) = known else { return Ok(None) };
-        let slice = self.read(base.max(log_start), 1, true, ReadUpto::HighWatermark).await?;
-        let Some(batch) = first_batch(slice.records)? else { return Ok(None) };
-        first_record(&batch, log_start, timestamp)
-    }
-
-    /// Looks through all batches: only after the one with the largest timestamp was deleted.
-    async fn scan_max_timestamp(&self) -> Result<Option<(TimestampMs, Offset)>, ReadError> {
-        let mut from = self.offsets().log_start;
-        let mut max: Option<(TimestampMs, Offset)> = None;
-        loop {
-            let slice = self.read(from, SCAN_BYTES, true, ReadUpto::HighWatermark).await?;
-            if slice.records.is_empty() {
-                return Ok(max);
-            }
-            for batch in slice.records.into_iter().flat_map(millstream_model::batch::BatchIter::new) {
-                let header = *batch.map_err(damaged)?.header();
-                from = header.next_offset();
-                if !header.attributes.is_control() && max.is_none_or(|(newest, _)| header.max_timestamp > newest) {
-                    max = Some((header.max_timestamp, header.base_offset));
-                }
-            }
-        }
-    }
-
     /// The largest epoch at or below `epoch`, and its end offset; `(NONE, -1)` when it is not known (KIP-101, KIP-320).
     #[must_use]
     pub fn end_of_epoch(&self, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
@@ -542,12 +455,6 @@ fn damaged(error: impl std::fmt::Display) -> ReadError {
     ReadError::Segment(SegmentError::Damaged { file, position, reason: error.to_string() })
 }
 
-/// The first batch of `chunks`, its CRC checked.
-fn first_batch(chunks: RecordChunks) -> Result<Option<Batch>, ReadError> {
-    let Some(chunk) = chunks.into_iter().next() else { return Ok(None) };
-    Batch::parse(chunk).map(|(batch, _)| Some(batch)).map_err(damaged)
-}
-
 /// Batches that lie below `limit` and within `bytes_max`, their CRCs checked; none when nothing settled was found.
 fn trim(
     chunks: RecordChunks,
@@ -582,23 +489,4 @@ fn trim(
         }
     }
     Ok(Some(kept))
-}
-
-/// The first record of `batch`, not before `from`, at or after `timestamp`.
-fn first_record(batch: &Batch, from: Offset, timestamp: TimestampMs) -> Result<Option<TimestampedOffset>, ReadError> {
-    let header = batch.header();
-    if header.attributes.is_control() {
-        return Ok(None);
-    }
-    let records = batch.decompressed(DECOMPRESSED_BYTES_MAX).map_err(damaged)?;
-    for record in RecordIter::new(&records, header.records_count) {
-        let record = record.map_err(damaged)?;
-        let offset = header.base_offset.plus(i64::from(record.offset_delta));
-        let written = header.timestamp_of(record.timestamp_delta);
-        if written >= timestamp && offset >= from {
-            let leader_epoch = header.partition_leader_epoch;
-            return Ok(Some(TimestampedOffset { offset, timestamp: written, leader_epoch }));
-        }
-    }
-    Ok(None)
 }
