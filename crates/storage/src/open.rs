@@ -148,7 +148,8 @@ impl Storage {
         });
         let mut materialiser = storage.materialiser();
         for (spec, loaded) in partitions.into_iter().zip(loaded.logs) {
-            if spec.config.durability == Durability::Os {
+            let unvouched = matches!(&loaded, Loaded::Log(log) if log.unvouched);
+            if unvouched || spec.config.durability == Durability::Os {
                 materialiser.changed(spec.key());
             }
             storage.add_loaded(spec, loaded);

@@ -41,6 +41,15 @@ async fn open(disk: &Arc<dyn Disk>, nonce: u64, topics: &[&str]) -> (Storage, Re
     Storage::open(options(nonce), Arc::clone(disk), clock, specs).await.unwrap()
 }
 
+/// A storage that leaves what is appended in the lane.
+async fn open_lagging(disk: &Arc<dyn Disk>, nonce: u64, topics: &[&str]) -> (Storage, RecoveryReport) {
+    let clock = Arc::new(ManualClock::default());
+    let specs = topics.iter().map(|topic| spec(topic, LogConfig::default())).collect();
+    let mut options = options(nonce);
+    options.limits.settle_after = Duration::from_secs(1);
+    Storage::open(options, Arc::clone(disk), clock, specs).await.unwrap()
+}
+
 fn partition(storage: &Storage, topic: &str) -> Arc<Partition> {
     let spec = spec(topic, LogConfig::default());
     storage.partition(spec.topic_id, spec.index).unwrap()
@@ -91,7 +100,7 @@ async fn an_unclean_restart_replays_the_lane_and_raises_the_epoch() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..3_i32 {
         let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(dir.path(), 2).unwrap());
-        let (storage, report) = open(&disk, round as u64, &["a"]).await;
+        let (storage, report) = open_lagging(&disk, round as u64, &["a"]).await;
         assert_eq!((report.clean, report.generation), (round == 0, LeaderEpoch(round)));
         assert_eq!(report.batches_replayed, u64::from(round > 0), "{report:?}");
         let partition = partition(&storage, "a");
@@ -171,16 +180,61 @@ async fn bit_rot_in_an_acknowledged_slot_takes_the_partitions_it_hits_offline() 
 }
 
 #[tokio::test]
-async fn a_damaged_last_slot_is_a_torn_tail() {
-    let (simulated, disk) = simulated(1);
-    let (storage, _) = open(&disk, 1, &["a"]).await;
-    append(&partition(&storage, "a"), &["1"]).await;
-    append(&partition(&storage, "a"), &["2"]).await;
+async fn a_damaged_last_slot_is_a_torn_tail_unless_the_segments_have_it_too() {
+    for settled in [false, true] {
+        let (simulated, disk) = simulated(1);
+        let (storage, _) = if settled { open(&disk, 1, &["a"]).await } else { open_lagging(&disk, 1, &["a"]).await };
+        append(&partition(&storage, "a"), &["1"]).await;
+        append(&partition(&storage, "a"), &["2"]).await;
+        while settled && storage.metrics().pending_bytes > 0 {
+            tokio::task::yield_now().await;
+        }
+        storage.abort().await;
+        rot(&simulated, 1, 120);
+        let (storage, report) = open(&disk, 2, &["a"]).await;
+        assert_eq!((report.slots_torn, report.slots_damaged), (1, 0));
+        let kept: &[&str] = if settled { &["1", "2"] } else { &["1"] };
+        assert_eq!(all(&partition(&storage, "a")).await, kept);
+    }
+}
+
+/// Power goes at once after the next start, and that start loses nothing.
+async fn is_durable_after_a_start(simulated: &SimulatedDisk, disk: &Arc<dyn Disk>, values: &[&str]) {
+    let (storage, report) = open(disk, 2, &["a"]).await;
+    assert_eq!((report.offline.len(), report.moved_aside.len()), (0, 0), "{report:?}");
+    assert_eq!(all(&partition(&storage, "a")).await, values);
     storage.abort().await;
-    rot(&simulated, 1, 120);
-    let (storage, report) = open(&disk, 2, &["a"]).await;
-    assert_eq!((report.slots_torn, report.slots_damaged), (1, 0));
-    assert_eq!(all(&partition(&storage, "a")).await, ["1"]);
+    simulated.power_cycle();
+    let (storage, report) = open(disk, 3, &["a"]).await;
+    assert_eq!((report.offline.len(), report.moved_aside.len()), (0, 0), "{report:?}");
+    assert_eq!(all(&partition(&storage, "a")).await, values);
+    assert_eq!(append(&partition(&storage, "a"), &["next"]).await.base_offset, Offset(values.len() as i64));
+    storage.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn records_that_were_never_in_the_lane_survive_a_change_to_fsync_and_a_crash_before_any_checkpoint() {
+    for seed in 0..20 {
+        let (simulated, disk) = simulated(seed);
+        let (storage, _) = open(&disk, 1, &[]).await;
+        let config = LogConfig { durability: Durability::Os, ..LogConfig::default() };
+        let a = storage.create_partition(spec("a", config));
+        append(&a, &["1"]).await;
+        append(&a, &["2"]).await;
+        storage.abort().await;
+        is_durable_after_a_start(&simulated, &disk, &["1", "2"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_directory_from_elsewhere_is_kept_though_nothing_is_written_to_it() {
+    for seed in 0..20 {
+        let (simulated, disk) = simulated(seed);
+        let log = plain(&["1", "2"], 10).bytes().clone();
+        disk.perform(DiskOp::CreateDir("kafka/a-0".into())).await.unwrap();
+        disk.write("kafka/a-0/00000000000000000000.log".into(), 0, vec![log]).await.unwrap();
+        is_durable_after_a_start(&simulated, &disk, &["1", "2"]).await;
+    }
 }
 
 /// A batch that has the first bytes of `slot` where its own slot's second block begins.
@@ -203,7 +257,7 @@ async fn a_producer_cannot_put_a_slot_into_the_lane() {
     // Whoever knew the session's nonce could not either.
     for nonce in [99, 1] {
         let (simulated, disk) = simulated(1);
-        let (storage, _) = open(&disk, 1, &["a"]).await;
+        let (storage, _) = open_lagging(&disk, 1, &["a"]).await;
         let a = partition(&storage, "a");
         append(&a, &["first"]).await;
         let planted = Seal { kind: SlotKind::Mark, lane: LaneId(1), sequence: 0, nonce, acked_upto: 0, low_water: 2 };

@@ -41,7 +41,7 @@ impl MemoryLog {
         self.batches.retain(|batch| batch.header().last_offset() < end);
         self.aborted.retain(|aborted| aborted.last_offset < end);
         let (state, aborted, volatile) = (self.checkpoint.clone(), self.aborted.clone(), self.volatile);
-        LoadedLog { state, aborted, bytes: self.bytes(), volatile }
+        LoadedLog { state, aborted, bytes: self.bytes(), volatile, unvouched: false }
     }
 
     fn read(&self, from: ReadFrom, bytes_max: usize) -> RecordChunks {

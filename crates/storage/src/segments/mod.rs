@@ -36,7 +36,7 @@ pub struct SegmentTarget {
 /// What a store holds of a partition when it is opened.
 #[derive(Clone, Debug, Default)]
 pub struct LoadedLog {
-    /// State as of the checkpoint, or of the last whole batch where there is no lane to replay.
+    /// State as of the checkpoint, or of the last whole batch that a scan took over.
     pub state: LogState,
     /// Aborted transactions, oldest first.
     pub aborted: Vec<AbortedTransaction>,
@@ -44,6 +44,8 @@ pub struct LoadedLog {
     pub bytes: u64,
     /// Batches beyond the checkpoint may have been acknowledged without being in a lane.
     pub volatile: bool,
+    /// Batches were taken over that no checkpoint vouches for: the lane may only be forgotten after the next one.
+    pub unvouched: bool,
 }
 
 /// Outcome of loading one partition.
@@ -128,7 +130,7 @@ pub enum SegmentError {
 /// Where settled batches are kept.
 pub trait SegmentStore: fmt::Debug + Send + Sync {
     /// Brings the partitions to their checkpoints: called once, before everything else. What lies beyond a checkpoint
-    /// is cut off (the lane has it), or for volatile partitions kept as far as it is whole.
+    /// is cut off (the lane has it), or, for volatile partitions and those without a checkpoint, kept as far as it is whole.
     fn load(&self, wanted: Vec<SegmentTarget>) -> BoxFuture<'_, Result<LoadReport, SegmentError>>;
 
     /// Writes batches of many partitions; they can be read when this resolves, and are durable with the next

@@ -1,4 +1,5 @@
-//! Brings partitions to their checkpoints at start: cuts files, scans volatile ones, moves unknown directories aside.
+//! Brings partitions to their checkpoints at start: cuts files, scans those of volatile partitions and of those without a
+//! checkpoint, moves unknown directories aside.
 //!
 //! Nothing that could be the only copy of a record is deleted: what lies beyond a checkpoint is in the lane.
 
@@ -143,8 +144,8 @@ impl KafkaDirectories {
         Ok((files, Loaded::Log(log)))
     }
 
-    /// A partition without a checkpoint: its batches are all in the lane, unless it is volatile or there never was a
-    /// checkpoint file, as in a directory that comes from elsewhere.
+    /// A partition without a checkpoint. What its files hold may be in the lane as well, or nowhere else: they may come from
+    /// elsewhere, or have been written while the configuration was another than now.
     async fn load_unrecorded(
         &self,
         mut files: Files,
@@ -157,15 +158,17 @@ impl KafkaDirectories {
         }
         let dir = files.dir();
         let metadata = self.disk.read_file(dir.join(PARTITION_METADATA_FILE)).await?.unwrap_or_default();
-        if topic_id_of(&metadata).is_some_and(|id| id != files.target.key.topic_id) {
+        let topic_id = topic_id_of(&metadata);
+        if topic_id.is_some_and(|id| id != files.target.key.topic_id) {
             self.move_aside(&dir).await?;
             files.created = false;
         } else if checkpoints.damaged {
             return Ok((files, Loaded::Offline("its checkpoint may be the damaged one".into())));
-        } else if volatile || checkpoints.absent {
+        } else if volatile || checkpoints.absent || topic_id.is_some() {
             let holes = if checkpoints.absent { Holes::Kept } else { Holes::Refused };
             self.scan(&mut files, &mut log, holes).await?;
         } else {
+            // Not even its first file was whole when the power went: the lane has all that was synced.
             self.disk.perform(DiskOp::RemoveDir(dir)).await?;
             self.disk.perform(DiskOp::SyncDir(KAFKA_DIR.into())).await?;
             files.created = false;
@@ -265,6 +268,7 @@ impl KafkaDirectories {
 
     /// Takes over what lies beyond the known end, as far as it is whole batches with rising offsets; cuts the rest off.
     async fn scan(&self, files: &mut Files, log: &mut LoadedLog, holes: Holes) -> Result<(), SegmentError> {
+        log.unvouched = true;
         let dir = files.dir();
         let last = files.segments.last().map(|segment| segment.base);
         let bases = self.bases(&dir).await?;
