@@ -1,6 +1,6 @@
 //! The nodes of this process as clients see them: one, or several with `--nodes`. Fixed once the listeners are bound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_model::BrokerId;
 
@@ -21,6 +21,14 @@ pub(crate) struct Node {
     pub(crate) rack: Option<String>,
     /// By listener name; a client is told the endpoint of the listener that it came through.
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
+}
+
+impl Node {
+    fn reached_by(&self, peer: &Peer) -> Option<Reachable> {
+        let endpoint = self.endpoints.get(&peer.listener)?;
+        let host = endpoint.host.clone().unwrap_or_else(|| peer.reached.to_string());
+        Some(Reachable { id: self.id, rack: self.rack.clone(), host, port: i32::from(endpoint.port) })
+    }
 }
 
 /// A node as the asking client is told of it.
@@ -53,11 +61,16 @@ impl Nodes {
 
     /// The nodes that have the listener through which this peer has come.
     pub(crate) fn reachable<'a>(&'a self, peer: &'a Peer) -> impl Iterator<Item = Reachable> + 'a {
-        self.nodes.iter().filter_map(|node| {
-            let endpoint = node.endpoints.get(&peer.listener)?;
-            let host = endpoint.host.clone().unwrap_or_else(|| peer.reached.to_string());
-            Some(Reachable { id: node.id, rack: node.rack.clone(), host, port: i32::from(endpoint.port) })
-        })
+        self.nodes.iter().filter_map(|node| node.reached_by(peer))
+    }
+
+    /// Those of them that lead what the peer asked another node for (KIP-951).
+    pub(crate) fn leading<'a>(
+        &'a self,
+        leaders: &'a BTreeSet<i32>,
+        peer: &'a Peer,
+    ) -> impl Iterator<Item = Reachable> + 'a {
+        self.nodes.iter().filter(|node| leaders.contains(&node.id.0)).filter_map(|node| node.reached_by(peer))
     }
 
     /// One node, if it exists and has that listener.

@@ -29,6 +29,16 @@ pub(crate) enum LookupError {
     NotLeader { leader: BrokerId, epoch: LeaderEpoch },
 }
 
+impl LookupError {
+    /// Who leads instead, which clients are told (KIP-951).
+    pub(crate) fn leader(&self) -> Option<(BrokerId, LeaderEpoch)> {
+        match *self {
+            Self::NotLeader { leader, epoch } => Some((leader, epoch)),
+            Self::UnknownTopic | Self::UnknownTopicId | Self::UnknownPartition => None,
+        }
+    }
+}
+
 /// A partition that the asked node leads.
 #[derive(Clone, Debug)]
 pub(crate) struct Hosted {

@@ -118,7 +118,8 @@ async fn wait_for_data(broker: &Broker, call: &Call, plan: &FetchPlan, limits: &
     let mut watches = None;
     loop {
         let pass = read_all(broker, call, plan, limits).await;
-        if pass.urgent || pass.bytes >= limits.bytes_min || Instant::now() >= deadline {
+        // A full answer is not held back, also when the next batch does not fill it to the byte.
+        if pass.urgent || pass.bytes >= limits.bytes_min || pass.room == 0 || Instant::now() >= deadline {
             return pass;
         }
         match &watches {
@@ -146,7 +147,7 @@ async fn read_all(broker: &Broker, call: &Call, plan: &FetchPlan, limits: &Limit
     for (key, wanted) in &plan.partitions {
         let data = match broker.partition(call.node(), &key.topic, key.partition) {
             Ok(hosted) => read_partition(&hosted, wanted, limits, &mut pass).await,
-            Err(error) => Err(Failure { code: lookup_error(&error), leader: leader_of(&error) }),
+            Err(error) => Err(error.into()),
         };
         let data = data.unwrap_or_else(|failure| {
             pass.urgent = true;
@@ -170,12 +171,11 @@ impl From<ErrorCode> for Failure {
     }
 }
 
-fn leader_of(error: &LookupError) -> Option<LeaderIdAndEpoch> {
-    match error {
-        LookupError::NotLeader { leader, epoch } => {
-            Some(LeaderIdAndEpoch { leader_id: leader.0, leader_epoch: epoch.0 })
-        }
-        LookupError::UnknownTopic | LookupError::UnknownTopicId | LookupError::UnknownPartition => None,
+impl From<LookupError> for Failure {
+    fn from(error: LookupError) -> Self {
+        let leader = error.leader();
+        let leader = leader.map(|(leader, epoch)| LeaderIdAndEpoch { leader_id: leader.0, leader_epoch: epoch.0 });
+        Self { code: lookup_error(&error), leader }
     }
 }
 
@@ -278,15 +278,15 @@ fn response(broker: &Broker, call: &Call, plan: &FetchPlan, pass: Pass) -> Fetch
     });
     response.responses = topics.collect();
     if call.version() >= NODE_ENDPOINTS_FROM {
-        response.node_endpoints = endpoints(broker, call, &leaders);
+        let nodes = broker.nodes().leading(&leaders, &call.peer).map(|node| NodeEndpoint {
+            node_id: node.id.0,
+            host: node.host,
+            port: node.port,
+            rack: node.rack,
+        });
+        response.node_endpoints = nodes.collect();
     }
     response
-}
-
-/// Where the nodes are reached that lead instead (KIP-951).
-fn endpoints(broker: &Broker, call: &Call, leaders: &BTreeSet<i32>) -> Vec<NodeEndpoint> {
-    let nodes = broker.nodes().reachable(&call.peer).filter(|node| leaders.contains(&node.id.0));
-    nodes.map(|node| NodeEndpoint { node_id: node.id.0, host: node.host, port: node.port, rack: node.rack }).collect()
 }
 
 fn session_error(error: SessionError) -> ErrorCode {

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use super::errors::{append_error, batch_error, lookup_error, storage_error, validation_error};
 use super::{Answer, Call, RequestError, Waiting, encode};
 use crate::Broker;
-use crate::partitions::{Hosted, LookupError, TopicRef};
+use crate::partitions::{Hosted, TopicRef};
 
 pub(crate) const VERSIONS: RangeInclusive<i16> = 3..=13;
 pub(crate) const ADVERTISED: RangeInclusive<i16> = 0..=13;
@@ -129,12 +129,10 @@ impl Append<'_> {
                 Part { index, outcome: appended.map(|appended| (hosted, appended)), leader: None }
             }
             Err(error) => {
-                let leader = match error {
-                    LookupError::NotLeader { leader, epoch } => {
-                        Some(LeaderIdAndEpoch { leader_id: leader.0, leader_epoch: epoch.0 })
-                    }
-                    _ => None,
-                };
+                let leader = error.leader().map(|(leader, epoch)| LeaderIdAndEpoch {
+                    leader_id: leader.0,
+                    leader_epoch: epoch.0,
+                });
                 Part { index, outcome: Err(lookup_error(&error).into()), leader }
             }
         }
@@ -250,9 +248,13 @@ async fn answer(broker: &Broker, call: &Call, topics: Vec<Topic>, timeout: Durat
         let (name, topic_id) = (topic.name, topic.topic_id.0);
         response.responses.push(TopicProduceResponse { name, topic_id, partition_responses });
     }
-    if !leaders.is_empty() {
-        response.node_endpoints = endpoints(broker, call, &leaders);
-    }
+    let nodes = broker.nodes().leading(&leaders, &call.peer).map(|node| NodeEndpoint {
+        node_id: node.id.0,
+        host: node.host,
+        port: node.port,
+        rack: node.rack,
+    });
+    response.node_endpoints = nodes.collect();
     response
 }
 
@@ -289,10 +291,4 @@ fn part_response(
             ..PartitionProduceResponse::default()
         },
     }
-}
-
-/// Where the nodes are reached that lead instead (KIP-951).
-fn endpoints(broker: &Broker, call: &Call, leaders: &BTreeSet<i32>) -> Vec<NodeEndpoint> {
-    let nodes = broker.nodes().reachable(&call.peer).filter(|node| leaders.contains(&node.id.0));
-    nodes.map(|node| NodeEndpoint { node_id: node.id.0, host: node.host, port: node.port, rack: node.rack }).collect()
 }

@@ -217,11 +217,13 @@ fn once_a_fetch_is_full_further_partitions_are_not_read() {
             |partition| FetchPartition { partition, partition_max_bytes: 1 << 20, ..FetchPartition::default() };
         let partitions = (0..PARTITIONS).map(partition).collect();
         let topics = vec![FetchTopic { topic: TOPIC.to_owned(), partitions, ..FetchTopic::default() }];
-        let request = FetchRequest { max_bytes, topics, ..FetchRequest::default() };
+        let request =
+            FetchRequest { max_wait_ms: i32::MAX, min_bytes: max_bytes, max_bytes, topics, ..FetchRequest::default() };
         let answer = server.peer().ask(&request, 12).unwrap().responses.remove(0).partitions;
         let told = answer.into_iter().map(|data| (data.error_code, data.records.map_or(0, |records| records.len())));
         told.collect::<Vec<_>>()
     };
+    // Nor is anything waited for.
     let full = fetch(1500);
     assert!(full[0].1 > 1000);
     assert_eq!(full[1..], [(0, 0); 3]);
