@@ -118,8 +118,8 @@ impl CheckpointFile {
     /// have `rounds` rounds, or more.
     ///
     /// # Errors
-    /// When a later version wrote it, or when finished rounds are missing at its end, or all of it: nobody knows which partitions they
-    /// covered, and what the lane has forgotten is in no older round.
+    /// When a later version wrote it, or when finished rounds are missing, at its end or with all of it: nobody knows which
+    /// partitions they covered, and what the lane has forgotten is in no older round.
     pub(super) async fn load(&self, rounds: u64) -> Result<LoadedCheckpoints, SegmentError> {
         let length = self.disk.length(CHECKPOINT_FILE.into()).await?;
         let (loaded, position) = match length.map(|length| usize::try_from(length).unwrap_or(usize::MAX)) {
