@@ -1,8 +1,5 @@
-//! `cargo xtask crash`: full disks on a real file system, then many kills of a release broker under load. The trials are
-//! the tests `full_disk` and `kill` of the command line's `durability`, of which the ordinary test run does a few; what they
-//! prove stands in docs/reference/durability.md.
-
-use std::process::Command;
+//! `cargo xtask crash`: many kills of a release broker under load. The trials are the test `kill` of the command line's
+//! `durability`, which the ordinary test run does a few of; what they prove stands in docs/reference/durability.md.
 
 use anyhow::{Result, ensure};
 
@@ -23,22 +20,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let built = workspace::cargo().args(["build", "--release", "-p", "millstream-cli"]).status()?;
     ensure!(built.success(), "the release build ended with {built}");
-    let ended = durability(&["full_disk"]).env("MILLSTREAM_LOOP_DEVICES", "1").status()?;
-    ensure!(ended.success(), "the full disks ended with {ended}");
-    let mut kills = durability(&["--exact", TEST]);
-    kills.env("MILLSTREAM_KILL_TRIALS", args.trials.to_string());
+    let mut test = workspace::cargo();
+    test.args(["test", "-p", "millstream-cli", "--test", "durability", "--", "--exact", TEST, "--nocapture"]);
+    test.env("MILLSTREAM_BINARY", workspace::target().join("release/millstream"));
+    test.env("MILLSTREAM_KILL_TRIALS", args.trials.to_string());
     if let Some(seed) = args.seed {
-        kills.env("MILLSTREAM_KILL_SEED", seed.to_string());
+        test.env("MILLSTREAM_KILL_SEED", seed.to_string());
     }
-    let ended = kills.status()?;
+    let ended = test.status()?;
     ensure!(ended.success(), "the trials ended with {ended}");
     Ok(())
-}
-
-/// The tests of durability that `chosen` chooses, with the release broker.
-fn durability(chosen: &[&str]) -> Command {
-    let mut test = workspace::cargo();
-    test.args(["test", "-p", "millstream-cli", "--test", "durability", "--", "--nocapture"]).args(chosen);
-    test.env("MILLSTREAM_BINARY", workspace::target().join("release/millstream"));
-    test
 }

@@ -74,12 +74,12 @@ impl SmallDisk {
         stat.f_bavail * stat.f_frsize
     }
 
-    /// Writes a file until not one byte more goes in, as any other program may.
+    /// Writes a file until not one block more goes in, as any other program may.
     pub(crate) fn fill(&self, name: &str) {
         let mut file = fs::File::create(self.seen_from_outside().join(name)).unwrap();
-        for piece in [1 << 20, 4096, 1] {
-            while file.write_all(&vec![0; piece]).and_then(|()| file.sync_data()).is_ok() {}
-        }
+        let mut put = |bytes| file.write_all(&vec![0; bytes]).and_then(|()| file.sync_data()).is_ok();
+        // A large piece is tried first each time: the broker frees some while the last blocks are looked for.
+        while put(1 << 20) || put(4096) {}
     }
 
     pub(crate) fn remove(&self, name: &str) {
