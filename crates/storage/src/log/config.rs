@@ -80,7 +80,8 @@ impl EngineLimits {
         Self {
             slot_bytes_max: self.slot_bytes_max.min(share(128)),
             unsettled_bytes_max: self.unsettled_bytes_max.min(share(32)),
-            checkpoint_bytes: self.checkpoint_bytes.min(total / 16),
+            // Twice this may be in the lane: what one checkpoint covers, and what came since it began.
+            checkpoint_bytes: self.checkpoint_bytes.min(total / 32),
             reserve_bytes: self.reserve_bytes.min(total / 8),
             ..self
         }

@@ -43,15 +43,6 @@ impl fmt::Debug for Taking {
     }
 }
 
-/// What has become of a checkpoint on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Conclusion {
-    /// There is none, or it is not written yet.
-    None,
-    Written,
-    NoSpace,
-}
-
 /// Resolves when the checkpoint is written, or has failed; never when there is none. May be dropped before.
 pub(super) async fn written(taking: &mut Option<Taking>) {
     match taking {
@@ -133,7 +124,7 @@ impl Materialiser {
     async fn end_checkpoint(&mut self) -> Result<(), SegmentError> {
         while self.taking.is_some() {
             self.checkpoint_written().await;
-            if self.conclude_checkpoint().await? == Conclusion::NoSpace {
+            if self.conclude_checkpoint().await? {
                 self.wait_for_space().await?;
                 self.begin_checkpoint();
             }
@@ -141,18 +132,18 @@ impl Materialiser {
         Ok(())
     }
 
-    /// Takes the consequences of the checkpoint that was on its way, if it is written. After `NoSpace` the next one covers
-    /// what this one would have.
-    pub(super) async fn conclude_checkpoint(&mut self) -> Result<Conclusion, SegmentError> {
+    /// Takes the consequences of the checkpoint that was on its way, if it is written. Says whether it found no space: then
+    /// the next one covers what this one would have.
+    pub(super) async fn conclude_checkpoint(&mut self) -> Result<bool, SegmentError> {
         let is_written = |taking: &mut Taking| matches!(taking.writing, MaybeDone::Done(_));
-        let Some(mut taking) = self.taking.take_if(is_written) else { return Ok(Conclusion::None) };
+        let Some(mut taking) = self.taking.take_if(is_written) else { return Ok(false) };
         let outcome = Pin::new(&mut taking.writing).take_output().expect("it is written");
         let covers = taking.covers;
         match outcome {
-            Ok(()) => self.checkpointed(covers).await.map(|()| Conclusion::Written),
+            Ok(()) => self.checkpointed(covers).await.map(|()| false),
             Err(SegmentError::Disk(error)) if self.shared.waits_for_space(&error) => {
                 self.dirty.extend(covers.partitions);
-                Ok(Conclusion::NoSpace)
+                Ok(true)
             }
             Err(error) => Err(error),
         }

@@ -37,20 +37,26 @@ impl Partition {
         };
         loop {
             // Looked at each time: batches leave the tail for the segments meanwhile.
-            let (tail_start, tail) = {
+            let in_tail = {
                 let log = self.log.lock();
-                (log.tail_start(), log.tail_batch_by_timestamp(from, timestamp))
+                let tail_start = log.tail_start();
+                if from < tail_start.min(limit) {
+                    Err(tail_start)
+                } else {
+                    Ok(log.tail_batch_by_timestamp(from, timestamp))
+                }
             };
-            let batch = if from < tail_start.min(limit) {
-                let at = ReadFrom::Timestamp { from, timestamp };
-                let Some(batch) = first_batch(self.shared.segments.read(self.key, at, 1).await?)? else {
-                    from = tail_start;
-                    continue;
-                };
-                batch
-            } else {
-                let Some(batch) = tail else { return Ok(None) };
-                batch
+            let batch = match in_tail {
+                Ok(Some(batch)) => batch,
+                Ok(None) => return Ok(None),
+                Err(tail_start) => {
+                    let at = ReadFrom::Timestamp { from, timestamp };
+                    let Some(batch) = first_batch(self.shared.segments.read(self.key, at, 1).await?)? else {
+                        from = tail_start;
+                        continue;
+                    };
+                    batch
+                }
             };
             if let Some(found) = first_record(&batch, from, timestamp)? {
                 return Ok(Some(found).filter(|found| found.offset < limit));

@@ -138,7 +138,7 @@ pub trait SegmentStore: fmt::Debug + Send + Sync {
     fn append(&self, runs: Vec<SegmentRun>) -> BoxFuture<'_, Result<(), SegmentError>>;
 
     /// Makes everything durable that was appended to these partitions before the first poll, then the checkpoints
-    /// themselves. Appends may go on meanwhile; edits may not.
+    /// themselves. Appends may go on meanwhile, if it is not polled during one; edits may not.
     fn checkpoint(&self, partitions: Vec<PartitionCheckpoint>) -> BoxFuture<'_, Result<(), SegmentError>>;
 
     /// Whole batches, at least one when there is one, else up to `bytes_max` bytes. Empty when nothing settled lies there.

@@ -94,6 +94,9 @@ struct Position {
 
 impl State {
     fn has_grown(&self) -> bool {
+        if self.position.end <= GROWTH_BYTES_MIN {
+            return false;
+        }
         let live: u64 = self.live.values().sum();
         self.position.end > (live * GROWTH_MAX).max(live + GROWTH_BYTES_MIN)
     }
