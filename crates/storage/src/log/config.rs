@@ -74,14 +74,13 @@ pub struct EngineLimits {
 }
 
 impl EngineLimits {
-    /// The limits for a disk of `total` bytes: what the lane may hold fits into the reserve, the reserve into the disk.
+    /// The limits for a disk of `total` bytes: what a checkpoint covers fits into the reserve, the reserve into the disk.
     pub(crate) fn fitting(self, total: u64) -> Self {
         let share = |parts: u64| usize::try_from(total / parts).unwrap_or(usize::MAX);
         Self {
             slot_bytes_max: self.slot_bytes_max.min(share(128)),
             unsettled_bytes_max: self.unsettled_bytes_max.min(share(32)),
-            // Twice this may be in the lane: what one checkpoint covers, and what came since it began.
-            checkpoint_bytes: self.checkpoint_bytes.min(total / 32),
+            checkpoint_bytes: self.checkpoint_bytes.min(total / 16),
             reserve_bytes: self.reserve_bytes.min(total / 8),
             ..self
         }
