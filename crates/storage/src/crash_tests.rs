@@ -80,6 +80,7 @@ fn options(dice: &mut Dice) -> StorageOptions {
         settle_bytes: 4 << 10,
         checkpoint_interval: Duration::from_millis(50),
         checkpoint_bytes: 8 << 10,
+        scan_bytes_max: 8 << 10,
         reserve_bytes: 0,
     };
     let nonce = Uuid::from_u64_pair(dice.below(1 << 40), dice.below(1 << 40));
@@ -148,7 +149,7 @@ async fn produce(world: Shared, storage: Storage, producer: i64, mutation: Mutat
             values.iter().map(|value| format!("{value}{}", ".".repeat(filler as usize))).collect();
         let texts: Vec<&str> = values.iter().map(String::as_str).collect();
         let batch = batch_of(&texts, 10, stamp(id, 0, sequence));
-        let appended = match partition.append(&[batch], AppendOrigin::Client, TimestampMs(0)) {
+        let appended = match partition.append([batch], AppendOrigin::Client, TimestampMs(0)) {
             Ok(appended) => appended,
             Err(AppendError::Stopped) => return,
             Err(AppendError::NoSpace | AppendError::Overloaded | AppendError::Switching) => continue,
@@ -164,7 +165,7 @@ async fn produce(world: Shared, storage: Storage, producer: i64, mutation: Mutat
                 known.attempted.entry(offset).or_default().insert(value.clone());
             }
         }
-        if mutation == Mutation::None && appended.ticket.durable().await.is_err() {
+        if mutation == Mutation::None && appended.durable().await.is_err() {
             return;
         }
         let mut world = world.borrow_mut();
@@ -264,7 +265,7 @@ async fn check(world: &Shared, storage: &Storage, number: usize, power: bool) {
         let texts: Vec<&str> = values.split(',').collect();
         let repeat = batch_of(&texts, 10, stamp(id, 0, sequence));
         // A later batch of the same producer may be in the log without having been acknowledged.
-        match partition.append(&[repeat], AppendOrigin::Client, TimestampMs(0)) {
+        match partition.append([repeat], AppendOrigin::Client, TimestampMs(0)) {
             Ok(repeat) => assert!(
                 repeat.repeated && repeat.base_offset.0 == base,
                 "seed {seed}, partition {number}: producer {id} sequence {sequence} was at {base}, now {repeat:?}"

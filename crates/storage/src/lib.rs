@@ -7,6 +7,7 @@ mod background;
 pub mod clock;
 #[cfg(test)]
 mod crash_tests;
+mod direct;
 pub mod disk;
 pub mod lane;
 mod log;
@@ -19,6 +20,7 @@ pub mod segments;
 mod shared;
 pub mod slots;
 mod storage;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +38,6 @@ pub use log::state::{LogState, TimestampAt};
 pub use log::transactions::AbortedTransaction;
 pub use open::{OpenError, RecoveryReport, StorageOptions};
 pub use partition::{
-    AppendError, Appended, DeleteRecordsError, Partition, PartitionSpec, ReadError, ReadSlice, TimestampedOffset, Watch,
+    AppendError, Appended, Batches, DeleteRecordsError, Partition, PartitionSpec, ReadError, ReadSlice, TimestampedOffset, Watch,
 };
 pub use storage::{LogDirUsage, PartitionUsage, Storage, StorageError, StorageMetrics};

@@ -10,19 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use checkpoints::{Taking, written};
-use millstream_model::Offset;
 
 use crate::StorageError;
 use crate::disk::Disk;
-use crate::lane::core::OpenSlot;
-use crate::lane::slot::{LaneEntryBody, PartitionKey, Slot, SlotEntry, SlotEntryBody};
-use crate::log::config::LogConfig;
+use crate::lane::slot::{PartitionKey, Slot, SlotEntry, SlotEntryBody};
 use crate::log::partition_log::PartitionLog;
-use crate::log::stamp::StampedBatch;
 use crate::partition::Partition;
 use crate::room::Writer;
-use crate::segments::{SegmentEdit, SegmentError, SegmentRun, SegmentTarget};
+use crate::segments::{SegmentEdit, SegmentError, SegmentRun};
 use crate::shared::{EditOrder, Phase, Shared};
+use crate::tail::TailPiece;
 
 /// How long to wait before a full disk is tried, or looked at, again.
 const NO_SPACE_RETRY: Duration = Duration::from_millis(500);
@@ -33,16 +30,9 @@ const SPACE_CHECK: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 struct Work {
     slots: VecDeque<Slot>,
-    volatile: Option<OpenSlot>,
     orders: Vec<EditOrder>,
     switching: Vec<PartitionKey>,
-}
-
-/// Batches kept in memory for one settled slot.
-#[derive(Debug)]
-struct TailPiece {
-    bytes: usize,
-    ends: Vec<(PartitionKey, Offset)>,
+    changed: Vec<PartitionKey>,
 }
 
 /// State of the task.
@@ -61,8 +51,6 @@ pub(crate) struct Materialiser {
     switching: BTreeSet<PartitionKey>,
     /// A checkpoint on its way to the disk.
     taking: Option<Taking>,
-    tail: VecDeque<TailPiece>,
-    tail_bytes: usize,
     space_checked: Option<Duration>,
 }
 
@@ -77,8 +65,6 @@ impl Materialiser {
             settled_upto: 0,
             switching: BTreeSet::new(),
             taking: None,
-            tail: VecDeque::new(),
-            tail_bytes: 0,
             space_checked: None,
         }
     }
@@ -126,38 +112,29 @@ impl Materialiser {
         if *self.shared.phase.borrow() != Phase::Running || self.shared.is_halted() {
             return false;
         }
-        if self.shared.lane.lock().has_volatile() {
-            return false;
-        }
         let queue = self.shared.queue.lock();
         let nothing_else = queue.orders.is_empty() && queue.switching.is_empty();
         nothing_else && !queue.slots.is_empty() && queue.bytes < self.shared.limits.settle_bytes
     }
 
     fn take(&self) -> Work {
-        let volatile = self.shared.lane.lock().take_volatile();
         let mut queue = self.shared.queue.lock();
         queue.bytes = 0;
         Work {
             slots: std::mem::take(&mut queue.slots),
-            volatile,
             orders: std::mem::take(&mut queue.orders),
             switching: std::mem::take(&mut queue.switching),
+            changed: std::mem::take(&mut queue.changed),
         }
     }
 
     /// Does what was taken; says whether there was anything.
     async fn step(&mut self, work: Work) -> Result<bool, SegmentError> {
-        let Work { slots, volatile, orders, switching } = work;
-        let busy = !(slots.is_empty() && volatile.is_none() && orders.is_empty() && switching.is_empty());
+        let Work { slots, orders, switching, changed } = work;
+        let busy = !(slots.is_empty() && orders.is_empty() && switching.is_empty() && changed.is_empty());
         self.switching.extend(switching);
-        if let Err(error) = self.settle(slots.into()).await {
-            volatile.iter().for_each(|waiting| waiting.fate.halted());
-            return Err(error);
-        }
-        if let Some(volatile) = volatile {
-            self.settle_volatile(volatile).await?;
-        }
+        changed.into_iter().for_each(|key| self.mark_dirty(key));
+        self.settle(slots.into()).await?;
         for order in orders {
             self.edit(order).await?;
         }
@@ -202,9 +179,7 @@ impl Materialiser {
         self.settled_upto = upto;
         self.shared.lane.lock().settled(bytes);
         self.shared.lane_work.notify_one();
-        for piece in pieces {
-            self.keep(piece);
-        }
+        pieces.into_iter().for_each(|piece| self.shared.keep_in_tail(piece));
         Ok(())
     }
 
@@ -212,7 +187,7 @@ impl Materialiser {
     pub(crate) async fn replay(&mut self, entries: Vec<SlotEntry>) -> Result<(), SegmentError> {
         let piece = tail_piece(entries.iter().map(lane_bytes).sum(), &entries);
         self.settle_entries(entries).await?;
-        self.keep(piece);
+        self.shared.keep_in_tail(piece);
         Ok(())
     }
 
@@ -221,44 +196,8 @@ impl Materialiser {
         self.mark_dirty(key);
     }
 
-    /// Carries batches that go without the lane into the segments, and acknowledges them.
-    async fn settle_volatile(&mut self, volatile: OpenSlot) -> Result<(), SegmentError> {
-        let entry = |entry: crate::lane::slot::LaneEntry| {
-            let body = match entry.body {
-                LaneEntryBody::Batch(batch) => SlotEntryBody::Batch(StampedBatch::to_batch(&batch)),
-                LaneEntryBody::LogStart(offset) => SlotEntryBody::LogStart(offset),
-            };
-            SlotEntry { key: entry.key, body }
-        };
-        let entries: Vec<SlotEntry> = volatile.entries.into_iter().map(entry).collect();
-        let piece = tail_piece(entries.iter().map(lane_bytes).sum(), &entries);
-        self.bytes_since_checkpoint += piece.bytes as u64;
-        let fate = volatile.fate;
-        let done = self.settle_entries_telling(entries.clone(), || fate.no_space()).await;
-        if let Err(error) = done {
-            fate.halted();
-            return Err(error);
-        }
-        for (key, entries) in by_partition(entries) {
-            if let Some(partition) = self.shared.partition(key) {
-                partition.acknowledge(entries.iter());
-            }
-        }
-        fate.durable();
-        self.keep(piece);
-        Ok(())
-    }
-
+    /// Writes entries to their segments, waiting for space as long as it takes.
     async fn settle_entries(&mut self, entries: Vec<SlotEntry>) -> Result<(), SegmentError> {
-        self.settle_entries_telling(entries, || {}).await
-    }
-
-    /// Writes entries to their segments, waiting for space as long as it takes and saying so through `no_space`.
-    async fn settle_entries_telling(
-        &mut self,
-        entries: Vec<SlotEntry>,
-        no_space: impl Fn(),
-    ) -> Result<(), SegmentError> {
         let mut runs = Vec::new();
         let mut ends = Vec::new();
         for (key, entries) in by_partition(entries) {
@@ -274,7 +213,6 @@ impl Materialiser {
             match self.shared.segments.append(runs.clone()).await {
                 Ok(()) => break,
                 Err(SegmentError::Disk(error)) if self.shared.waits_for_space(&error) => {
-                    no_space();
                     self.wait_for_space().await?;
                     runs.retain(|run| self.shared.partition(run.target.key).is_some());
                 }
@@ -295,21 +233,6 @@ impl Materialiser {
             self.dirty_since = self.shared.clock.monotonic();
         }
         self.dirty.insert(key);
-    }
-
-    /// Keeps a settled slot's batches for readers, and lets the oldest go.
-    fn keep(&mut self, piece: TailPiece) {
-        self.tail_bytes += piece.bytes;
-        self.tail.push_back(piece);
-        while self.tail_bytes > self.shared.limits.tail_bytes_max {
-            let Some(oldest) = self.tail.pop_front() else { return };
-            self.tail_bytes -= oldest.bytes;
-            for (key, end) in oldest.ends {
-                if let Some(partition) = self.shared.partition(key) {
-                    partition.with_log(|log| log.evict_below(end));
-                }
-            }
-        }
     }
 
     /// Waits for the disk to have space, and meanwhile lets go what a written checkpoint or an order says, which may make
@@ -338,10 +261,14 @@ impl Materialiser {
             self.dirty.remove(key);
             self.switching.remove(key);
         }
-        // A file must not go while its sync is on its way.
+        // A file must not go while its sync or a write is on its way.
         self.checkpoint_written().await;
+        for partition in &order.partitions {
+            partition.keep_files().await;
+        }
         let done = self.shared.segments.edit(order.edits).await;
         let answer = done.as_ref().map(|_| ()).map_err(|error| StorageError::Failed(error.to_string()));
+        order.partitions.iter().for_each(|partition| partition.release_files());
         // Who ordered it may have gone; the edit is done all the same.
         let _ = order.done.send(answer);
         done.map(|_| ())
@@ -356,21 +283,16 @@ impl Materialiser {
         }
         self.space_checked = Some(now);
         let usable = disk.space().await?.usable;
-        let pending = self.shared.lane.lock().pending_bytes();
+        let pending = self.shared.lane.lock().pending_bytes() + self.shared.direct.bytes();
         self.shared.room.looked(usable, pending, self.shared.limits.reserve_bytes);
         Ok(())
     }
 }
 
-fn target_of(partition: &Partition, config: LogConfig) -> SegmentTarget {
-    let key = PartitionKey { topic_id: partition.topic_id(), index: partition.index() };
-    SegmentTarget { key, topic: Arc::clone(partition.topic()), config }
-}
-
 /// Takes entries into the settled state and gives the batches to write.
 fn settled_run(partition: &Partition, log: &mut PartitionLog, entries: Vec<SlotEntryBody>) -> SegmentRun {
     let mut run =
-        SegmentRun { target: target_of(partition, log.config.clone()), batches: Vec::new(), aborted: Vec::new() };
+        SegmentRun { target: partition.target(log), batches: Vec::new(), aborted: Vec::new() };
     if log.fault.is_some() {
         return run;
     }

@@ -3,15 +3,19 @@
 //! `append` is synchronous and assigns offsets under the partition's lock; its ticket says when they are durable.
 
 mod by_time;
+mod direct;
 
 use std::sync::Arc;
 
 pub use by_time::TimestampedOffset;
 use millstream_model::batch::{Batch, TimestampType};
 use millstream_model::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId};
+use direct::DirectWrite;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 
+use crate::StorageError;
 use crate::lane::Ticket;
 use crate::lane::slot::{LaneEntry, LaneEntryBody, PartitionKey, SlotEntryBody};
 use crate::log::config::{Durability, LogConfig};
@@ -40,8 +44,11 @@ impl PartitionSpec {
     }
 }
 
+/// Batches of one append, all or none of which are taken.
+pub type Batches = SmallVec<[Batch; 1]>;
+
 /// Answer to an append.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Appended {
     pub base_offset: Offset,
     pub last_offset: Offset,
@@ -51,7 +58,21 @@ pub struct Appended {
     /// The batches repeat earlier ones, whose offsets these are.
     pub repeated: bool,
     /// When it is durable.
-    pub ticket: Ticket,
+    pub(crate) ticket: Ticket,
+    /// Of batches that do not go through the lane.
+    write: Option<DirectWrite>,
+}
+
+impl Appended {
+    /// Waits until the batches are as durable as the partition's `millstream.durability` asks, and does what is to be done
+    /// for that. The storage does it when nobody waits.
+    ///
+    /// # Errors
+    /// As `Ticket::durable`.
+    pub async fn durable(&self) -> Result<(), StorageError> {
+        self.write.iter().for_each(DirectWrite::perform);
+        self.ticket.durable().await
+    }
 }
 
 /// Why nothing was appended.
@@ -171,33 +192,44 @@ impl Partition {
     ///
     /// # Errors
     /// What Kafka refuses of an idempotent producer, and what keeps this storage from writing.
-    pub fn append(&self, batches: &[Batch], origin: AppendOrigin, now: TimestampMs) -> Result<Appended, AppendError> {
+    pub fn append(
+        self: &Arc<Self>,
+        batches: impl Into<Batches>,
+        origin: AppendOrigin,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendError> {
+        let batches = batches.into();
         assert!(!batches.is_empty(), "an append has batches");
         let mut log = self.log.lock();
         self.check_writable(&log)?;
         let log_append_time = (log.config.timestamp_type == TimestampType::LogAppendTime).then_some(now);
         let log_start = log.live.log_start;
-        let plan = log.plan(batches, origin);
+        let plan = log.plan(&batches, origin);
         if let Ok((AppendPlan::Repeats { base_offset, last_offset, timestamp }, ticket)) = plan {
             // As Kafka, which says so whatever `message.timestamp.type` is.
             let log_append_time = Some(timestamp);
-            return Ok(Appended { base_offset, last_offset, log_append_time, log_start, repeated: true, ticket });
+            let (repeated, write) = (true, None);
+            return Ok(Appended { base_offset, last_offset, log_append_time, log_start, repeated, ticket, write });
         }
+        let bytes = batches.iter().map(|batch| batch.bytes().len()).sum();
         // Before the sequence is judged: the batch before may have been refused for the same reason.
-        self.check_room(origin, batches.iter().map(|batch| batch.bytes().len()).sum())?;
+        self.check_room(origin, bytes)?;
         plan?;
         let base_offset = log.live.log_end;
-        let mut ticket = Ticket::default();
-        for batch in batches {
-            let stamped = log.stamp(batch, log_append_time);
-            Counters::add(&self.shared.counters.appended_bytes, stamped.len() as u64);
-            ticket = self.enqueue(&log, LaneEntryBody::Batch(stamped.clone()));
-            log.appended(batch, &stamped, ticket.clone());
-        }
+        Counters::add(&self.shared.counters.appended_bytes, bytes as u64);
+        Counters::add(&self.shared.counters.appended_batches, batches.len() as u64);
+        let (ticket, write) = match log.path {
+            Durability::Fsync => (self.enqueue_all(&mut log, &batches, log_append_time), None),
+            Durability::Os => {
+                self.shared.direct.appended(bytes);
+                let place = |batch| log.append_direct(batch, log_append_time);
+                let ticket = batches.into_iter().map(place).last().unwrap_or_default();
+                (ticket, Some(DirectWrite::of(self)))
+            }
+        };
         let last_offset = log.live.log_end.plus(-1);
         drop(log);
-        Counters::add(&self.shared.counters.appended_batches, batches.len() as u64);
-        Ok(Appended { base_offset, last_offset, log_append_time, log_start, repeated: false, ticket })
+        Ok(Appended { base_offset, last_offset, log_append_time, log_start, repeated: false, ticket, write })
     }
 
     fn check_writable(&self, log: &PartitionLog) -> Result<(), AppendError> {
@@ -221,27 +253,30 @@ impl Partition {
             self.shared.settle_work.notify_one();
             return Err(AppendError::NoSpace);
         }
-        if self.shared.lane.lock().has_room() { Ok(()) } else { Err(AppendError::Overloaded) }
+        let direct_room = self.shared.direct.bytes() < self.shared.limits.waiting_bytes_max;
+        if direct_room && self.shared.lane.lock().has_room() { Ok(()) } else { Err(AppendError::Overloaded) }
     }
 
-    /// Puts an entry on its way while the log is locked, so that entries leave in offset order.
-    fn enqueue(&self, log: &PartitionLog, body: LaneEntryBody) -> Ticket {
-        let entry = LaneEntry { key: self.key, body };
-        let mut lane = self.shared.lane.lock();
-        match log.path {
-            Durability::Fsync => {
-                let ticket = lane.append(entry);
-                drop(lane);
-                self.shared.lane_work.notify_one();
-                ticket
-            }
-            Durability::Os => {
-                let ticket = lane.append_volatile(entry);
-                drop(lane);
-                self.shared.settle_work.notify_one();
-                ticket
-            }
+    /// Puts batches on their way through the lane.
+    fn enqueue_all(&self, log: &mut PartitionLog, batches: &[Batch], append_time: Option<TimestampMs>) -> Ticket {
+        let mut ticket = Ticket::default();
+        for batch in batches {
+            let stamped = log.stamp(batch, append_time);
+            ticket = self.enqueue(LaneEntryBody::Batch(stamped.clone()));
+            log.appended(batch, &stamped, ticket.clone());
         }
+        ticket
+    }
+
+    /// Puts an entry on its way through the lane while the log is locked, so that entries leave in offset order.
+    fn enqueue(&self, body: LaneEntryBody) -> Ticket {
+        let ticket = self.shared.lane.lock().append(LaneEntry { key: self.key, body });
+        self.shared.lane_work.notify_one();
+        ticket
+    }
+
+    pub(crate) fn target(&self, log: &PartitionLog) -> SegmentTarget {
+        SegmentTarget { key: self.key, topic: Arc::clone(&self.topic), config: log.config.clone() }
     }
 
     /// Positions of the log, all of one moment.
@@ -360,8 +395,18 @@ impl Partition {
             return Ok((log.live.log_start, Ticket::default()));
         }
         self.check_room(AppendOrigin::Coordinator, 0)?;
-        let ticket = self.enqueue(&log, LaneEntryBody::LogStart(before));
         log.start_at(before);
+        let ticket = match log.path {
+            Durability::Fsync => self.enqueue(LaneEntryBody::LogStart(before)),
+            // As durable as the records themselves: with the next checkpoint.
+            Durability::Os => {
+                log.settled.start_at(before);
+                Ticket::default()
+            }
+        };
+        let first = log.path == Durability::Os && !std::mem::replace(&mut log.changed, true);
+        drop(log);
+        self.shared.wrote_beyond_checkpoint(first.then_some(self.key), 0);
         Ok((before, ticket))
     }
 

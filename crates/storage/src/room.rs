@@ -12,6 +12,8 @@ use crate::log::partition_log::AppendOrigin;
 pub(crate) enum Writer {
     Lane,
     Segments,
+    /// Who writes to segments without the lane.
+    Direct,
 }
 
 /// Places that an appended byte is written to: the lane, then a segment.
@@ -21,8 +23,10 @@ const PLACES: u64 = 2;
 pub(crate) struct Room {
     /// A write of the lane was refused for want of space and has not succeeded since,
     lane_refused: AtomicBool,
-    /// or one of the segments.
+    /// or one of the segments,
     segments_refused: AtomicBool,
+    /// or one that went to its segment directly.
+    direct_refused: AtomicBool,
     /// Less than the reserve is left, or would be with what producers ask for.
     low: AtomicBool,
     /// Bytes that were free for producers when the disk was last looked at,
@@ -37,6 +41,7 @@ impl Default for Room {
         Self {
             lane_refused: AtomicBool::new(false),
             segments_refused: AtomicBool::new(false),
+            direct_refused: AtomicBool::new(false),
             low: AtomicBool::new(false),
             found: AtomicI64::new(i64::MAX),
             left: AtomicI64::new(i64::MAX),
@@ -91,7 +96,8 @@ impl Room {
 
     /// Whether nobody may append: a write waits for space.
     pub(crate) fn is_refused(&self) -> bool {
-        self.lane_refused.load(Ordering::Relaxed) || self.segments_refused.load(Ordering::Relaxed)
+        let flags = [&self.lane_refused, &self.segments_refused, &self.direct_refused];
+        flags.iter().any(|flag| flag.load(Ordering::Relaxed))
     }
 
     /// Notes that a write met a full disk, or that one succeeded again.
@@ -99,7 +105,11 @@ impl Room {
         let (flag, what) = match writer {
             Writer::Lane => (&self.lane_refused, "lane"),
             Writer::Segments => (&self.segments_refused, "segments"),
+            Writer::Direct => (&self.direct_refused, "direct writes"),
         };
+        if flag.load(Ordering::Relaxed) == refused {
+            return;
+        }
         if flag.swap(refused, Ordering::Relaxed) != refused {
             if refused {
                 tracing::error!(what, "the disk is full: appends are refused until there is space");

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::StorageError;
 use crate::clock::Clock;
+use crate::direct::DirectWork;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::lane::core::LaneCore;
 use crate::lane::slot::{PartitionKey, Slot};
@@ -18,6 +19,7 @@ use crate::log::config::EngineLimits;
 use crate::partition::Partition;
 use crate::room::Room;
 use crate::segments::{SegmentEdit, SegmentStore};
+use crate::tail::{Tail, TailPiece};
 
 /// From start to shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +37,8 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct EditOrder {
     pub(crate) edits: Vec<SegmentEdit>,
+    /// Whose files are changed.
+    pub(crate) partitions: Vec<Arc<Partition>>,
     pub(crate) done: oneshot::Sender<Result<(), StorageError>>,
 }
 
@@ -47,6 +51,8 @@ pub(crate) struct SettleQueue {
     pub(crate) orders: Vec<EditOrder>,
     /// Partitions whose durability was changed.
     pub(crate) switching: Vec<PartitionKey>,
+    /// Partitions whose segments have batches that no checkpoint covers and that did not come through the lane.
+    pub(crate) changed: Vec<PartitionKey>,
 }
 
 impl SettleQueue {
@@ -81,6 +87,12 @@ pub(crate) struct Shared {
     pub(crate) lane_work: Notify,
     pub(crate) queue: Mutex<SettleQueue>,
     pub(crate) settle_work: Notify,
+    pub(crate) direct: DirectWork,
+    /// A direct write that the materialiser waits for has ended.
+    pub(crate) files_free: Notify,
+    pub(crate) tail: Tail,
+    /// Bytes in segments that no checkpoint covers and no lane has: a recovery scans them.
+    pub(crate) beyond_checkpoint: AtomicU64,
     pub(crate) partitions: RwLock<BTreeMap<PartitionKey, Arc<Partition>>>,
     pub(crate) segments: Arc<dyn SegmentStore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -104,6 +116,10 @@ impl Shared {
             lane_work: Notify::new(),
             queue: Mutex::default(),
             settle_work: Notify::new(),
+            direct: DirectWork::default(),
+            files_free: Notify::new(),
+            tail: Tail::new(limits.tail_bytes_max),
+            beyond_checkpoint: AtomicU64::new(0),
             partitions: RwLock::default(),
             segments,
             clock,
@@ -130,6 +146,31 @@ impl Shared {
         });
         self.lane_work.notify_one();
         self.settle_work.notify_one();
+        self.direct.look();
+    }
+
+    /// Batches of a partition have reached its segment without the lane; `first` names it when these are the first since
+    /// a checkpoint covered it.
+    pub(crate) fn wrote_beyond_checkpoint(&self, first: Option<PartitionKey>, bytes: u64) {
+        let before = self.beyond_checkpoint.fetch_add(bytes, Ordering::Relaxed);
+        let most = self.limits.scan_bytes_max;
+        if let Some(key) = first {
+            self.queue.lock().changed.push(key);
+        }
+        if first.is_some() || (before < most && before + bytes >= most) {
+            self.settle_work.notify_one();
+        }
+    }
+
+    /// Keeps batches that have reached their segments in memory for readers, and lets the oldest go.
+    pub(crate) fn keep_in_tail(&self, piece: TailPiece) {
+        for surplus in self.tail.keep(piece) {
+            for (key, end) in surplus.ends {
+                if let Some(partition) = self.partition(key) {
+                    partition.with_log(|log| log.evict_below(end));
+                }
+            }
+        }
     }
 
     pub(crate) fn is_halted(&self) -> bool {

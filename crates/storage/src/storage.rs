@@ -11,11 +11,13 @@ use tokio::sync::oneshot;
 
 use crate::background::{Background, Task};
 use crate::clock::Clock;
+use crate::direct;
 use crate::disk::{Disk, DiskError, Space};
 use crate::lane::LaneId;
 use crate::lane::core::{LaneCore, LaneLimits};
 use crate::lane::session::Session;
 use crate::lane::slot::{PartitionKey, encode};
+use crate::lane::ticket::SlotFate;
 use crate::lane::writer;
 use crate::log::config::{Durability, EngineLimits};
 use crate::log::partition_log::{Fault, PartitionLog};
@@ -104,6 +106,7 @@ impl Drop for Inner {
 #[derive(Debug)]
 struct Tasks {
     writer: Task,
+    direct: Task,
     materialiser: Task,
 }
 
@@ -135,7 +138,7 @@ async fn halting(shared: Arc<Shared>, work: impl Future<Output = ()>) {
 }
 
 impl Storage {
-    /// A storage that lasts as long as it is held; needs a tokio runtime for its two tasks.
+    /// A storage that lasts as long as it is held; needs a tokio runtime for its tasks.
     #[must_use]
     pub fn in_memory(clock: Arc<dyn Clock>, limits: EngineLimits) -> Self {
         let (slots, segments) = (Arc::new(MemorySlots::default()), Arc::new(MemorySegments::default()));
@@ -153,7 +156,6 @@ impl Storage {
         let store = slots.limits();
         let lane_limits = LaneLimits {
             slot_bytes_max: limits.slot_bytes_max.min(store.slot_bytes_max),
-            volatile_bytes_max: limits.settle_bytes,
             in_flight_max: limits.slots_in_flight_max.min(store.in_flight_max),
             waiting_bytes_max: limits.waiting_bytes_max,
             unsettled_bytes_max: limits.unsettled_bytes_max,
@@ -170,15 +172,17 @@ impl Storage {
         Materialiser::new(Arc::clone(&self.inner.shared), self.inner.disk.clone())
     }
 
-    /// Starts the two tasks; from now on there may be appends.
+    /// Starts the tasks; from now on there may be appends.
     pub(crate) fn start(&self, materialiser: Materialiser, background: Background) -> io::Result<()> {
         self.inner.shared.phase.send_replace(Phase::Running);
         let shared = &self.inner.shared;
         let writer = writer::run(Arc::clone(shared), Arc::clone(&self.inner.slots));
         let writer = Task::start(background, "lane", halting(Arc::clone(shared), writer))?;
+        let direct = halting(Arc::clone(shared), direct::run(Arc::clone(shared)));
+        let direct = Task::start(background, "direct", direct)?;
         let materialiser = halting(Arc::clone(shared), materialiser.run());
         let materialiser = Task::start(background, "materialiser", materialiser)?;
-        *self.inner.tasks.lock() = Some(Tasks { writer, materialiser });
+        *self.inner.tasks.lock() = Some(Tasks { writer, direct, materialiser });
         Ok(())
     }
 
@@ -220,7 +224,7 @@ impl Storage {
     #[cfg(test)]
     pub(crate) async fn abort(&self) {
         let tasks = self.inner.tasks.lock().take();
-        for task in tasks.into_iter().flat_map(|tasks| [tasks.writer, tasks.materialiser]) {
+        for task in tasks.into_iter().flat_map(|tasks| [tasks.writer, tasks.direct, tasks.materialiser]) {
             task.abort().await;
         }
     }
@@ -255,12 +259,16 @@ impl Storage {
             partition.with_log(|log| {
                 log.fault = Some(Fault::Deleted);
                 log.notify_watchers();
+                let dropped = log.direct.clear();
+                shared.direct.written(dropped.bytes);
+                dropped.fates().for_each(SlotFate::durable);
             });
         }
         let edits: Vec<SegmentEdit> = deleted.iter().map(|(key, _)| SegmentEdit::Remove(*key)).collect();
         let ordered = (!edits.is_empty()).then(|| {
             let (done, answer) = oneshot::channel();
-            shared.queue.lock().orders.push(EditOrder { edits, done });
+            let partitions = deleted.iter().map(|(_, partition)| Arc::clone(partition)).collect();
+            shared.queue.lock().orders.push(EditOrder { edits, partitions, done });
             shared.settle_work.notify_one();
             answer
         });
@@ -308,7 +316,7 @@ impl Storage {
             slots_written: read(&shared.counters.slots_written),
             slot_bytes_written: read(&shared.counters.slot_bytes_written),
             checkpoints: read(&shared.counters.checkpoints),
-            pending_bytes: shared.lane.lock().pending_bytes() as u64,
+            pending_bytes: (shared.lane.lock().pending_bytes() + shared.direct.bytes()) as u64,
             no_space: shared.room.is_refused() || shared.room.is_low(),
         }
     }
@@ -332,7 +340,8 @@ impl Storage {
         let shared = &self.inner.shared;
         shared.phase.send_replace(Phase::Draining);
         shared.lane_work.notify_one();
-        let writer_ended = tasks.writer.ended().await;
+        shared.direct.look();
+        let writer_ended = tasks.writer.ended().await & tasks.direct.ended().await;
         shared.phase.send_replace(Phase::Settling);
         shared.settle_work.notify_one();
         let materialiser_ended = tasks.materialiser.ended().await;

@@ -64,13 +64,13 @@ fn memory() -> (Storage, Arc<ManualClock>) {
     (Storage::in_memory(clock.clone(), EngineLimits::default()), clock)
 }
 
-async fn append(partition: &Partition, batch: Batch) -> Appended {
-    let appended = partition.append(&[batch], AppendOrigin::Client, NOW).unwrap();
-    appended.ticket.durable().await.unwrap();
+async fn append(partition: &Arc<Partition>, batch: Batch) -> Appended {
+    let appended = partition.append([batch], AppendOrigin::Client, NOW).unwrap();
+    appended.durable().await.unwrap();
     appended
 }
 
-async fn all(partition: &Partition) -> Vec<(i64, String)> {
+async fn all(partition: &Arc<Partition>) -> Vec<(i64, String)> {
     let from = partition.offsets().log_start;
     let slice = partition.read(from, 1 << 20, true, ReadUpto::HighWatermark).await.unwrap();
     values(&slice.records)
@@ -80,7 +80,7 @@ async fn all(partition: &Partition) -> Vec<(i64, String)> {
 async fn what_is_appended_is_read_once_it_is_durable() {
     let (storage, _clock) = memory();
     let partition = storage.create_partition(spec("t", LogConfig::default()));
-    let first = partition.append(&[plain(&["a", "b"], 10)], AppendOrigin::Client, NOW).unwrap();
+    let first = partition.append([plain(&["a", "b"], 10)], AppendOrigin::Client, NOW).unwrap();
     assert_eq!((first.base_offset, first.last_offset), (Offset(0), Offset(1)));
     assert_eq!(partition.offsets().high_watermark, Offset(0), "nothing is visible before it is durable");
     first.ticket.durable().await.unwrap();
@@ -102,7 +102,7 @@ async fn a_repeat_is_answered_with_the_originals_offsets() {
     assert_eq!(repeat.base_offset, Offset(4));
     assert_eq!(repeat.log_append_time, Some(TimestampMs(10)), "the original's");
     let check = |sequence: i32, epoch: i16| {
-        partition.append(&[batch_of(&["x"], 10, stamp(5, epoch, sequence))], AppendOrigin::Client, NOW).unwrap_err()
+        partition.append([batch_of(&["x"], 10, stamp(5, epoch, sequence))], AppendOrigin::Client, NOW).unwrap_err()
     };
     let gap = SequenceError::OutOfOrder { producer: ProducerId(5), found: Sequence(9), last: Sequence(6) };
     assert_eq!(check(9, 0), AppendError::Sequence(gap));
@@ -181,7 +181,7 @@ async fn a_transaction_holds_the_last_stable_offset_until_its_marker() {
     assert_eq!(values(&committed.records), [(0, "before".into())]);
     let marker = ControlRecord { kind: ControlRecordType::Abort, coordinator_epoch: 3 };
     let marker = marker.into_batch(ProducerId(7), ProducerEpoch(0), NOW);
-    let done = partition.append(&[marker], AppendOrigin::Coordinator, NOW).unwrap();
+    let done = partition.append([marker], AppendOrigin::Coordinator, NOW).unwrap();
     done.ticket.durable().await.unwrap();
     assert_eq!(partition.offsets().last_stable, Offset(4));
     let slice = partition.read(Offset(0), 1 << 20, true, ReadUpto::LastStable).await.unwrap();
@@ -215,9 +215,9 @@ async fn log_append_time_stamps_the_batch() {
         LogConfig { timestamp_type: millstream_model::batch::TimestampType::LogAppendTime, ..LogConfig::default() };
     let partition = storage.create_partition(spec("t", config));
     let now = clock.now();
-    let appended = partition.append(&[plain(&["a"], 10)], AppendOrigin::Client, now).unwrap();
+    let appended = partition.append([plain(&["a"], 10)], AppendOrigin::Client, now).unwrap();
     assert_eq!(appended.log_append_time, Some(now));
-    appended.ticket.durable().await.unwrap();
+    appended.durable().await.unwrap();
     let slice = partition.read(Offset(0), 1 << 20, true, ReadUpto::HighWatermark).await.unwrap();
     let batch = BatchIter::new(slice.records[0].clone()).next().unwrap().expect("its CRC was renewed");
     assert_eq!(batch.header().max_timestamp, now);
@@ -230,7 +230,7 @@ async fn a_deleted_topic_takes_and_gives_nothing() {
     append(&partition, plain(&["a"], 10)).await;
     storage.delete_topics(&[partition.topic_id()]).await.unwrap();
     assert!(storage.partition(partition.topic_id(), PartitionIndex(0)).is_none());
-    let refused = partition.append(&[plain(&["b"], 10)], AppendOrigin::Client, NOW).unwrap_err();
+    let refused = partition.append([plain(&["b"], 10)], AppendOrigin::Client, NOW).unwrap_err();
     assert_eq!(refused, AppendError::Deleted);
     let read = partition.read(Offset(0), 100, true, ReadUpto::HighWatermark).await;
     assert!(matches!(read, Err(ReadError::Deleted)));
@@ -247,7 +247,7 @@ async fn without_synced_writes_an_append_waits_for_its_segment_alone() {
     assert_eq!(storage.metrics().slots_written, 0);
     partition.set_config(LogConfig::default());
     let waiting = loop {
-        match partition.append(&[plain(&["b"], 10)], AppendOrigin::Client, NOW) {
+        match partition.append([plain(&["b"], 10)], AppendOrigin::Client, NOW) {
             Err(AppendError::Switching) => tokio::task::yield_now().await,
             appended => break appended.unwrap(),
         }
@@ -270,10 +270,10 @@ async fn epochs_answer_where_they_end() {
 async fn a_closed_storage_refuses_and_has_settled_everything() {
     let (storage, _clock) = memory();
     let partition = storage.create_partition(spec("t", LogConfig::default()));
-    let waiting = partition.append(&[plain(&["a"], 10)], AppendOrigin::Client, NOW).unwrap();
+    let waiting = partition.append([plain(&["a"], 10)], AppendOrigin::Client, NOW).unwrap();
     storage.close().await.unwrap();
     waiting.ticket.durable().await.unwrap();
     assert_eq!(storage.metrics().checkpoints, 1);
-    let refused = partition.append(&[plain(&["b"], 10)], AppendOrigin::Client, NOW).unwrap_err();
+    let refused = partition.append([plain(&["b"], 10)], AppendOrigin::Client, NOW).unwrap_err();
     assert_eq!(refused, AppendError::Stopped);
 }

@@ -93,7 +93,7 @@ pub(super) fn begin(broker: Arc<Broker>, call: Call, request: ProduceRequest) ->
 async fn wait_unanswered(topics: Vec<Topic>) -> Result<Answer, RequestError> {
     for part in topics.into_iter().flat_map(|topic| topic.parts) {
         let (_, appended) = part.outcome.map_err(|_| RequestError::UnansweredProduceFailed)?;
-        appended.ticket.durable().await.map_err(|_| RequestError::UnansweredProduceFailed)?;
+        appended.durable().await.map_err(|_| RequestError::UnansweredProduceFailed)?;
     }
     Ok(Answer::None)
 }
@@ -151,7 +151,7 @@ impl Append<'_> {
             return Err(ErrorCode::NotEnoughReplicas.into());
         }
         let batch = self.checked_batch(hosted, records)?;
-        hosted.log.append(&[batch], AppendOrigin::Client, self.broker.now()).map_err(|error| append_error(&error))
+        hosted.log.append([batch], AppendOrigin::Client, self.broker.now()).map_err(|error| append_error(&error))
     }
 
     /// The one batch of a partition's payload, as it is to be stored.
@@ -260,7 +260,7 @@ async fn answer(broker: &Broker, call: &Call, topics: Vec<Topic>, timeout: Durat
 
 /// Waits until the batch is as durable as its topic asks, at most until the request's deadline.
 async fn durable(appended: &Appended, deadline: Instant) -> Result<(), Refused> {
-    match tokio::time::timeout_at(deadline, appended.ticket.durable()).await {
+    match tokio::time::timeout_at(deadline, appended.durable()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(storage_error(&error).into()),
         Err(_) => Err(ErrorCode::RequestTimedOut.into()),

@@ -11,7 +11,7 @@ use millstream_model::Offset;
 use millstream_model::batch::{Batch, BatchBuilder, BatchIter, RecordIter};
 use millstream_model::compression::Compression;
 use millstream_storage::clock::Clock;
-use millstream_storage::{AppendError, AppendOrigin, Partition, ReadError, ReadUpto, Ticket};
+use millstream_storage::{AppendError, AppendOrigin, Partition, ReadError, ReadUpto, Appended};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tracing::{debug, info, warn};
@@ -124,17 +124,16 @@ impl Shard {
         let appended = batch_of(records, wall)
             .ok_or(GroupAppendError::TooLarge)
             .and_then(|batch| {
-                let appended = self.log.append(&[batch], AppendOrigin::Coordinator, wall);
+                let appended = self.log.append([batch], AppendOrigin::Coordinator, wall);
                 appended.map_err(|error| append_refused(&error))
-            })
-            .map(|appended| appended.ticket);
+            });
         let shard = Arc::clone(self);
         self.tasks.spawn(async move { shard.report(append, appended).await });
     }
 
-    async fn report(self: Arc<Self>, append: AppendId, ticket: Result<Ticket, GroupAppendError>) {
-        let outcome = match ticket {
-            Ok(ticket) => ticket.durable().await.map_err(|error| {
+    async fn report(self: Arc<Self>, append: AppendId, appended: Result<Appended, GroupAppendError>) {
+        let outcome = match appended {
+            Ok(appended) => appended.durable().await.map_err(|error| {
                 warn!(%error, "records of groups were not written");
                 GroupAppendError::Unavailable
             }),

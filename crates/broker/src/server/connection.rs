@@ -350,7 +350,11 @@ async fn read(stream: &TcpStream, received: &mut FrameBuffer, bytes_max: usize) 
         stream.readable().await?;
         match stream.try_read_buf(received.room(bytes_max)?) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            read => return Ok(read?),
+            read => {
+                let bytes = read?;
+                received.was_read(bytes);
+                return Ok(bytes);
+            }
         }
     }
 }

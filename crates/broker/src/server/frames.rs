@@ -8,8 +8,11 @@ use millstream_protocol::{FrameLengthError, frame_length};
 
 /// Bytes of the length before each frame.
 const LENGTH_BYTES: usize = 4;
-/// What a read makes room for when nothing is known about the next frame.
-const READ_BYTES: usize = 16 * 1024;
+/// What a read makes room for, beside large frames: more, as long as reads fill it.
+const READ_BYTES_MIN: usize = 16 * 1024;
+const READ_BYTES_MAX: usize = 256 * 1024;
+/// A larger frame has memory of its own.
+const OWN_MEMORY_BYTES: usize = 64 * 1024;
 /// A frame up to this size gets its room at once; a larger one as it arrives, doubling.
 const RESERVED_AT_ONCE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -18,11 +21,13 @@ const RESERVED_AT_ONCE_BYTES: usize = 2 * 1024 * 1024;
 pub(crate) struct FrameBuffer {
     received: BytesMut,
     frame_bytes_max: usize,
+    /// What the next read makes room for.
+    read_bytes: usize,
 }
 
 impl FrameBuffer {
     pub(crate) fn new(frame_bytes_max: usize) -> Self {
-        Self { received: BytesMut::new(), frame_bytes_max }
+        Self { received: BytesMut::new(), frame_bytes_max, read_bytes: READ_BYTES_MIN }
     }
 
     /// Length of the frame at the front, once its four bytes are there.
@@ -40,7 +45,10 @@ impl FrameBuffer {
     pub(crate) fn take(&mut self) -> Result<Option<Bytes>, FrameLengthError> {
         let Some(length) = self.complete()?.map(<[u8]>::len) else { return Ok(None) };
         self.received.advance(LENGTH_BYTES);
-        Ok(Some(self.received.split_to(length).freeze()))
+        // All of it is given away as it is: who has a large batch to itself changes its head in place.
+        let whole = self.received.len() == length;
+        let frame = if whole { std::mem::take(&mut self.received) } else { self.received.split_to(length) };
+        Ok(Some(frame.freeze()))
     }
 
     /// Length of the frame at the front when it is known and the frame has not arrived in full.
@@ -60,16 +68,28 @@ impl FrameBuffer {
         }
     }
 
-    /// The buffer with room for the next read, of not many more bytes than `bytes_max`.
+    /// The buffer with room for the next read, of not many more bytes than `bytes_max`: for a large frame's own bytes and
+    /// no others, so that it has its memory to itself.
     pub(crate) fn room(&mut self, bytes_max: usize) -> Result<&mut BytesMut, FrameLengthError> {
         let held = self.received.len();
-        let missing = match self.claimed()? {
-            Some(length) => (length + LENGTH_BYTES).saturating_sub(held),
-            None => 0,
+        let frame = self.claimed()?.map_or(0, |length| length + LENGTH_BYTES);
+        let room = if frame > OWN_MEMORY_BYTES {
+            let missing = frame.saturating_sub(held);
+            if frame <= RESERVED_AT_ONCE_BYTES { missing } else { missing.min(held) }
+        } else {
+            self.read_bytes
         };
-        let room = if held + missing <= RESERVED_AT_ONCE_BYTES { missing } else { missing.min(held) };
-        self.received.reserve(room.min(bytes_max).max(READ_BYTES));
+        self.received.reserve(room.min(bytes_max).max(1));
         Ok(&mut self.received)
+    }
+
+    /// Makes the next reads larger while they fill their room, smaller when they bring little.
+    pub(crate) fn was_read(&mut self, bytes: usize) {
+        if bytes >= self.read_bytes {
+            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+        } else if bytes < self.read_bytes / 4 {
+            self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
+        }
     }
 }
 
@@ -97,6 +117,26 @@ mod tests {
     fn lengths_beyond_the_limit_are_refused() {
         assert_eq!(buffer(&[0, 0, 0, 101]).take(), Err(FrameLengthError::TooLong { bytes: 101, limit: 100 }));
         assert_eq!(buffer(&[0xff, 0, 0, 0]).take(), Err(FrameLengthError::Negative(-0x0100_0000)));
+    }
+
+    #[test]
+    fn a_large_frame_has_its_memory_to_itself_and_is_moved_once() {
+        let frame: Vec<u8> = [&1_000_000_i32.to_be_bytes()[..], &[7; 1_000_000], &[0, 0, 0, 1, 9]].concat();
+        let mut frames = FrameBuffer::new(100 << 20);
+        let (mut rest, mut places) = (&frame[..], Vec::new());
+        let taken = loop {
+            let room = frames.room(usize::MAX).unwrap();
+            let read = (room.capacity() - room.len()).min(rest.len()).min(60_000);
+            room.extend_from_slice(&rest[..read]);
+            rest = &rest[read..];
+            places.push(room.as_ptr());
+            if let Some(frame) = frames.take().unwrap() {
+                break frame;
+            }
+        };
+        places.dedup();
+        assert_eq!((taken.len(), taken.is_unique(), places.len()), (1_000_000, true, 2));
+        assert!(rest.ends_with(&[9]) && rest.len() == 5);
     }
 
     #[test]

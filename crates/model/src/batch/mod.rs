@@ -11,7 +11,7 @@ mod header;
 mod record;
 mod validate;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 pub use builder::{BatchBuilder, Header, ProducerStamp, RecordTooLarge, batch_bytes_bound, record_bytes};
 pub use control::{ControlRecord, ControlRecordType, InvalidControlRecord};
@@ -128,6 +128,15 @@ impl Batch {
             head.set_base_offset(base_offset);
             head.set_partition_leader_epoch(epoch);
         })
+    }
+
+    /// The batch with a changed head, in its own memory when nobody shares it, else in a copy.
+    #[must_use]
+    pub fn into_changed(self, change: impl FnOnce(&mut HeadMut<'_>)) -> Self {
+        let mut bytes = self.bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        change(&mut HeadMut::new(&mut bytes));
+        let header = BatchHeader::read(&bytes).expect("a changed head is still one");
+        Self { header, bytes: bytes.freeze() }
     }
 
     /// A copy of the batch with a changed head.

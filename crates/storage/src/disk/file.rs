@@ -118,6 +118,10 @@ impl Disk for FileDisk {
         ready(self.files.perform(&op)).boxed()
     }
 
+    fn perform_now(&self, op: DiskOp) -> Result<DiskAnswer, DiskError> {
+        self.files.perform(&op)
+    }
+
     fn read_cached(&self, file: &Path, at: u64, length: usize) -> Option<Bytes> {
         self.files.read_cached(&self.root.join(file), at, length)
     }

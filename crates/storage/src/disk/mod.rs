@@ -152,6 +152,9 @@ pub trait Disk: fmt::Debug + Send + Sync {
         self.submit(op)
     }
 
+    /// Performs an operation on this thread: for what is done in the page cache.
+    fn perform_now(&self, op: DiskOp) -> Result<DiskAnswer, DiskError>;
+
     /// Bytes of a file as far as they can be had without waiting for the device, at most `length`; none when nobody knows.
     /// For a reactor: what is not here is read with `submit`.
     fn read_cached(&self, file: &Path, at: u64, length: usize) -> Option<Bytes> {

@@ -226,6 +226,34 @@ impl SimulatedDisk {
         }
     }
 
+    /// An operation takes effect in the page cache; none when the machine has stopped.
+    fn begin(&self, op: DiskOp) -> Option<(io::Result<(DiskAnswer, Settles)>, PathBuf)> {
+        let mut state = self.state.lock();
+        state.operations += 1;
+        if state.faults.crash_at.is_some_and(|at| state.operations > at) {
+            state.crashed = true;
+            self.crashed.notify_one();
+        }
+        if state.crashed {
+            return None;
+        }
+        let path = match &op {
+            DiskOp::Write { file, .. } | DiskOp::Read { file, .. } | DiskOp::SetLength { file, .. } => file.clone(),
+            _ => PathBuf::new(),
+        };
+        Some((state.perform(op), path))
+    }
+
+    /// It is answered.
+    fn end(&self, performed: io::Result<(DiskAnswer, Settles)>, path: &Path) -> Result<DiskAnswer, DiskError> {
+        let (answer, settles) = performed.map_err(|error| DiskError::new("simulate", path, &error))?;
+        self.settle(&settles);
+        match settles {
+            Settles::Lost(..) => Err(DiskError::new("sync", path, &io::Error::other("simulated failure"))),
+            _ => Ok(answer),
+        }
+    }
+
     fn settle(&self, settles: &Settles) {
         let mut state = self.state.lock();
         match settles {
@@ -467,35 +495,24 @@ impl State {
 
 impl Disk for SimulatedDisk {
     fn submit(&self, op: DiskOp) -> BoxFuture<'static, Result<DiskAnswer, DiskError>> {
-        let mut state = self.state.lock();
-        state.operations += 1;
-        if state.faults.crash_at.is_some_and(|at| state.operations > at) {
-            state.crashed = true;
-            self.crashed.notify_one();
-        }
-        if state.crashed {
-            return Box::pin(std::future::pending());
-        }
-        let path = match &op {
-            DiskOp::Write { file, .. } | DiskOp::Read { file, .. } | DiskOp::SetLength { file, .. } => file.clone(),
-            _ => PathBuf::new(),
-        };
-        let polls = state.dice.below(4);
-        let performed = state.perform(op);
-        drop(state);
+        let Some((performed, path)) = self.begin(op) else { return Box::pin(std::future::pending()) };
+        let polls = self.state.lock().dice.below(4);
         let disk = self.clone();
         Box::pin(async move {
             Delay(polls).await;
             if disk.state.lock().crashed {
                 return std::future::pending().await;
             }
-            let (answer, settles) = performed.map_err(|error| DiskError::new("simulate", &path, &error))?;
-            disk.settle(&settles);
-            match settles {
-                Settles::Lost(..) => Err(DiskError::new("sync", &path, &io::Error::other("simulated failure"))),
-                _ => Ok(answer),
-            }
+            disk.end(performed, &path)
         })
+    }
+
+    fn perform_now(&self, op: DiskOp) -> Result<DiskAnswer, DiskError> {
+        match self.begin(op) {
+            Some((performed, path)) => self.end(performed, &path),
+            // Who is here must go on; nothing that it does any more reaches the disk or anybody else.
+            None => Err(DiskError::new("simulate", Path::new(""), &io::Error::other("the machine has stopped"))),
+        }
     }
 
     fn root(&self) -> &Path {

@@ -14,8 +14,6 @@ use crate::slots::SlotId;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LaneLimits {
     pub(crate) slot_bytes_max: usize,
-    /// As `slot_bytes_max`, of what goes to segments alone.
-    pub(crate) volatile_bytes_max: usize,
     pub(crate) in_flight_max: usize,
     pub(crate) waiting_bytes_max: usize,
     pub(crate) unsettled_bytes_max: usize,
@@ -83,9 +81,6 @@ pub(crate) struct LaneCore {
     uncovered: bool,
     waiting: VecDeque<OpenSlot>,
     waiting_bytes: usize,
-    /// What goes to segments alone, in pieces that are written and acknowledged one by one.
-    volatile: VecDeque<OpenSlot>,
-    volatile_bytes: usize,
     in_flight: BTreeMap<u64, InFlight>,
     unsettled_bytes: usize,
     halted: bool,
@@ -104,8 +99,6 @@ impl LaneCore {
             uncovered: false,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            volatile: VecDeque::new(),
-            volatile_bytes: 0,
             in_flight: BTreeMap::new(),
             unsettled_bytes: 0,
             halted: false,
@@ -114,31 +107,17 @@ impl LaneCore {
 
     /// Whether entries may be appended now.
     pub(crate) fn has_room(&self) -> bool {
-        self.waiting_bytes + self.volatile_bytes < self.limits.waiting_bytes_max
+        self.waiting_bytes < self.limits.waiting_bytes_max
     }
 
     /// Puts an entry into the newest slot that is not sealed yet.
     pub(crate) fn append(&mut self, entry: LaneEntry) -> Ticket {
-        self.waiting_bytes += entry.slot_bytes();
-        push(&mut self.waiting, entry, self.limits.slot_bytes_max)
-    }
-
-    /// Puts an entry of a partition without synced writes where only its segment is awaited.
-    pub(crate) fn append_volatile(&mut self, entry: LaneEntry) -> Ticket {
-        self.volatile_bytes += entry.slot_bytes();
-        push(&mut self.volatile, entry, self.limits.volatile_bytes_max)
-    }
-
-    /// Whether something was appended for segments alone.
-    pub(crate) fn has_volatile(&self) -> bool {
-        !self.volatile.is_empty()
-    }
-
-    /// Takes the next piece of what was appended for segments alone.
-    pub(crate) fn take_volatile(&mut self) -> Option<OpenSlot> {
-        let piece = self.volatile.pop_front()?;
-        self.volatile_bytes -= piece.bytes;
-        Some(piece)
+        let bytes = entry.slot_bytes();
+        self.waiting_bytes += bytes;
+        if self.waiting.back().is_none_or(|slot| slot.bytes + bytes > self.limits.slot_bytes_max) {
+            self.waiting.push_back(OpenSlot::default());
+        }
+        self.waiting.back_mut().expect("one was pushed").push(entry)
     }
 
     /// Seals the next slot when it may be written now: a full one while others are in flight, else whatever there is
@@ -214,14 +193,13 @@ impl LaneCore {
     /// A put was answered with Fenced or Foreign, or failed for good: nothing is acknowledged any more.
     pub(crate) fn step_down(&mut self) -> LaneEffect {
         self.halted = true;
-        for slot in self.waiting.drain(..).chain(self.volatile.drain(..)) {
+        for slot in self.waiting.drain(..) {
             slot.fate.halted();
         }
         for put in self.in_flight.values().filter_map(|put| put.done.as_ref()) {
             put.fate.halted();
         }
         self.waiting_bytes = 0;
-        self.volatile_bytes = 0;
         LaneEffect::StepDown
     }
 
@@ -250,17 +228,8 @@ impl LaneCore {
 
     /// Bytes that were appended and are not yet in their segments.
     pub(crate) fn pending_bytes(&self) -> usize {
-        self.waiting_bytes + self.unsettled_bytes + self.volatile_bytes
+        self.waiting_bytes + self.unsettled_bytes
     }
-}
-
-/// Puts an entry into the newest open slot, or into a new one when that would grow beyond `bytes_max`.
-fn push(open: &mut VecDeque<OpenSlot>, entry: LaneEntry, bytes_max: usize) -> Ticket {
-    let bytes = entry.slot_bytes();
-    if open.back().is_none_or(|slot| slot.bytes + bytes > bytes_max) {
-        open.push_back(OpenSlot::default());
-    }
-    open.back_mut().expect("one was pushed").push(entry)
 }
 
 #[cfg(test)]

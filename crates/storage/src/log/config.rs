@@ -69,6 +69,8 @@ pub struct EngineLimits {
     pub checkpoint_interval: Duration,
     /// or when the lane holds so many bytes since the last.
     pub checkpoint_bytes: u64,
+    /// or when segments hold so many that did not come through the lane: a recovery scans them.
+    pub scan_bytes_max: u64,
     /// With less space on the disk than this (or an eighth of it, if that is less), producers are refused; deletes and internal topics go on.
     pub reserve_bytes: u64,
 }
@@ -99,6 +101,7 @@ impl Default for EngineLimits {
             tail_bytes_max: 32 << 20,
             checkpoint_interval: Duration::from_secs(10),
             checkpoint_bytes: 16 << 20,
+            scan_bytes_max: 256 << 20,
             reserve_bytes: 64 << 20,
         }
     }

@@ -3,6 +3,7 @@
 //! `LogState` is what a log's batches amount to; `PartitionLog` keeps it twice, as appended and as settled in segments.
 
 pub(crate) mod config;
+pub(crate) mod direct;
 pub(crate) mod epochs;
 pub(crate) mod partition_log;
 pub(crate) mod producers;

@@ -6,17 +6,21 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use millstream_model::batch::Batch;
+use millstream_model::batch::{Batch, HeadMut};
 use millstream_model::{LeaderEpoch, Offset, TimestampMs};
 use tokio::sync::Notify;
 
 use super::config::{Durability, LogConfig};
+use super::direct::DirectQueue;
 use super::producers::SequenceError;
 use super::stamp::StampedBatch;
 use super::state::{LogState, TimestampAt, control_of};
 use super::transactions::AbortedTransaction;
 use crate::lane::Ticket;
 use crate::segments::{LoadedLog, RecordChunks};
+
+/// A batch from here on may keep the memory that it came in.
+const IN_PLACE_BYTES_MIN: usize = 64 << 10;
 
 /// Who appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +82,10 @@ pub(crate) struct PartitionLog {
     /// Which way appends go: `Fsync` through the lane, `Os` to the segments alone. Follows `config.durability` at a
     /// checkpoint; while the two differ nothing is appended.
     pub(crate) path: Durability,
+    /// What goes to the segment without the lane.
+    pub(crate) direct: DirectQueue,
+    /// Whether the segment has batches that no checkpoint covers and that did not come through the lane.
+    pub(crate) changed: bool,
     pub(crate) fault: Option<Fault>,
     /// The largest timestamp below the high watermark; none when it is not known.
     pub(crate) max_timestamp: Option<TimestampAt>,
@@ -105,6 +113,8 @@ impl PartitionLog {
             leader_epoch: LeaderEpoch::NONE,
             config,
             path,
+            direct: DirectQueue::default(),
+            changed: false,
             fault: None,
             bytes: loaded.bytes,
             checkpointed_start: live.log_start,
@@ -169,10 +179,27 @@ impl PartitionLog {
     /// Takes a stamped batch, whose `ticket` says when it is durable, as the log's new end.
     pub(crate) fn appended(&mut self, original: &Batch, stamped: &StampedBatch, ticket: Ticket) {
         self.bytes += stamped.len() as u64;
-        let control = control_of(original);
-        if let Some(aborted) = self.live.apply_header(stamped.header(), control, ticket) {
-            self.aborted.push(aborted);
-        }
+        let aborted = self.live.apply_header(stamped.header(), control_of(original), ticket);
+        self.aborted.extend(aborted);
+    }
+
+    /// Appends a batch that goes to its segment without the lane. A large one that nobody shares is stamped in place; a
+    /// small one is copied, or it would hold all the memory that it came in.
+    pub(crate) fn append_direct(&mut self, batch: Batch, append_time: Option<TimestampMs>) -> Ticket {
+        let (end, epoch) = (self.live.log_end, self.leader_epoch);
+        let place = |head: &mut HeadMut<'_>| {
+            head.set_base_offset(end);
+            head.set_partition_leader_epoch(epoch);
+            append_time.into_iter().for_each(|now| head.set_log_append_time(now));
+        };
+        let in_place = batch.bytes().len() >= IN_PLACE_BYTES_MIN;
+        let batch = if in_place { batch.into_changed(place) } else { batch.with_head(place) };
+        self.bytes += batch.bytes().len() as u64;
+        let ticket = self.direct.ticket();
+        let aborted = self.live.apply(&batch, ticket.clone());
+        self.aborted.extend(aborted);
+        self.direct.push(batch, aborted);
+        ticket
     }
 
     /// Takes a batch that a recovery found in the lane as the log's new end; it is durable.

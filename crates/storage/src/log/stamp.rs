@@ -1,6 +1,6 @@
 //! A batch with its place in the log written into its head, the records still shared with what came in.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use millstream_model::batch::{Batch, BatchHeader, HEADER_BYTES, HeadMut};
 use millstream_model::{LeaderEpoch, Offset, TimestampMs};
 
@@ -44,13 +44,5 @@ impl StampedBatch {
         out[..HEADER_BYTES].copy_from_slice(&self.head);
         out[HEADER_BYTES..self.len()].copy_from_slice(&self.records);
         self.len()
-    }
-
-    /// The batch in memory of its own.
-    pub(crate) fn to_batch(&self) -> Batch {
-        let mut bytes = BytesMut::with_capacity(self.len());
-        bytes.extend_from_slice(&self.head);
-        bytes.extend_from_slice(&self.records);
-        Batch::framed(&bytes.freeze()).expect("a stamped batch keeps its frame")
     }
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
 use millstream_model::Offset;
 
-use super::{Materialiser, NO_SPACE_RETRY, target_of};
+use super::{Materialiser, NO_SPACE_RETRY};
 use crate::lane::slot::PartitionKey;
 use crate::log::config::Durability;
 use crate::log::partition_log::{Fault, PartitionLog};
@@ -55,7 +56,7 @@ impl Materialiser {
     /// Makes everything settled durable in the segments and says so, so that the lane can forget it.
     pub(crate) async fn checkpoint(&mut self) -> Result<(), SegmentError> {
         self.end_checkpoint().await?;
-        self.begin_checkpoint();
+        self.begin_checkpoint().await;
         self.end_checkpoint().await
     }
 
@@ -65,10 +66,12 @@ impl Materialiser {
         if self.dirty.is_empty() {
             return None;
         }
-        if self.bytes_since_checkpoint >= self.shared.limits.checkpoint_bytes {
+        let limits = &self.shared.limits;
+        let unscanned = self.shared.beyond_checkpoint.load(Ordering::Relaxed);
+        if self.bytes_since_checkpoint >= limits.checkpoint_bytes || unscanned >= limits.scan_bytes_max {
             return Some(Duration::ZERO);
         }
-        let interval = self.shared.limits.checkpoint_interval;
+        let interval = limits.checkpoint_interval;
         // Deleted records give their space back at a checkpoint.
         let interval = if self.shared.room.is_low() { interval.min(NO_SPACE_RETRY) } else { interval };
         let due = self.dirty_since + interval;
@@ -83,7 +86,7 @@ impl Materialiser {
         let switching = self.taking.is_none() && self.mark_switching();
         if switching || self.checkpoint_wait().is_some_and(|wait| wait.is_zero()) {
             self.end_checkpoint().await?;
-            self.begin_checkpoint();
+            self.begin_checkpoint().await;
         }
         Ok(())
     }
@@ -95,10 +98,16 @@ impl Materialiser {
         }
     }
 
-    fn begin_checkpoint(&mut self) {
+    async fn begin_checkpoint(&mut self) {
         let keys = std::mem::take(&mut self.dirty);
         self.bytes_since_checkpoint = 0;
+        self.shared.beyond_checkpoint.store(0, Ordering::Relaxed);
         let partitions: Vec<Arc<Partition>> = keys.iter().filter_map(|key| self.shared.partition(*key)).collect();
+        // States and files are taken as they are between two writes.
+        for partition in &partitions {
+            partition.keep_files().await;
+        }
+        let kept = partitions.clone();
         let edits = partitions.iter().filter_map(drop_below).collect();
         let mut switches = Vec::new();
         let mut checkpoints = Vec::with_capacity(partitions.len());
@@ -117,6 +126,7 @@ impl Materialiser {
         self.taking = Some(Taking { writing: maybe_done(writing.boxed()), covers });
         // At once, so that the segments are covered as they are now.
         let _ = written(&mut self.taking).now_or_never();
+        kept.iter().for_each(|partition| partition.release_files());
     }
 
     /// Waits for the checkpoint on its way, if any, and takes the consequences; on a full disk takes it anew until there
@@ -126,7 +136,7 @@ impl Materialiser {
             self.checkpoint_written().await;
             if self.conclude_checkpoint().await? {
                 self.wait_for_space().await?;
-                self.begin_checkpoint();
+                self.begin_checkpoint().await;
             }
         }
         Ok(())
@@ -163,7 +173,14 @@ impl Materialiser {
         if edits.is_empty() {
             return Ok(());
         }
-        let dropped = self.shared.segments.edit(edits.clone()).await?;
+        let keys = edits.iter().map(|edit| edit.key());
+        let partitions: Vec<Arc<Partition>> = keys.filter_map(|key| self.shared.partition(key)).collect();
+        for partition in &partitions {
+            partition.keep_files().await;
+        }
+        let dropped = self.shared.segments.edit(edits.clone()).await;
+        partitions.iter().for_each(|partition| partition.release_files());
+        let dropped = dropped?;
         for (edit, bytes) in edits.into_iter().zip(dropped) {
             let SegmentEdit::DropBelow(key, start) = edit else { continue };
             if let Some(partition) = self.shared.partition(key) {
@@ -184,7 +201,7 @@ impl Materialiser {
             shared.partition(*key).is_some_and(|one| one.with_log(|log| log.path != log.config.durability))
         });
         let quiet = |key: &&PartitionKey| {
-            let is_quiet = |log: &mut PartitionLog| log.fault.is_none() && log.live.log_end == log.settled.log_end;
+            let is_quiet = |log: &mut PartitionLog| log.fault.is_none() && log.live.log_end == log.settled.log_end && log.direct.is_quiet();
             shared.partition(**key).is_some_and(|one| one.with_log(is_quiet))
         };
         let ready: Vec<PartitionKey> = self.switching.iter().filter(quiet).copied().collect();
@@ -222,8 +239,9 @@ fn checkpoint_of(partition: &Arc<Partition>) -> Option<PartitionCheckpoint> {
             Some(Fault::Offline(_)) => true,
             Some(Fault::Unloaded(_) | Fault::Deleted) => return None,
         };
+        log.changed = false;
         Some(PartitionCheckpoint {
-            target: target_of(partition, log.config.clone()),
+            target: partition.target(log),
             state: log.settled.clone(),
             volatile: log.path == Durability::Os || log.config.durability == Durability::Os,
             offline,

@@ -55,13 +55,13 @@ fn partition(storage: &Storage, topic: &str) -> Arc<Partition> {
     storage.partition(spec.topic_id, spec.index).unwrap()
 }
 
-async fn append(partition: &Partition, values: &[&str]) -> Appended {
-    let appended = partition.append(&[plain(values, 10)], AppendOrigin::Client, NOW).unwrap();
-    appended.ticket.durable().await.unwrap();
+async fn append(partition: &Arc<Partition>, values: &[&str]) -> Appended {
+    let appended = partition.append([plain(values, 10)], AppendOrigin::Client, NOW).unwrap();
+    appended.durable().await.unwrap();
     appended
 }
 
-async fn all(partition: &Partition) -> Vec<String> {
+async fn all(partition: &Arc<Partition>) -> Vec<String> {
     let mut read = Vec::new();
     let mut from = partition.offsets().log_start;
     loop {
@@ -122,25 +122,25 @@ async fn producers_and_transactions_survive_a_restart() {
         let before = partition(&storage, "a");
         let open_transaction = ProducerStamp { transactional: true, ..stamp(5, 2, 0) };
         for batch in [batch_of(&["x"], 10, stamp(9, 0, 0)), batch_of(&["y"], 10, open_transaction)] {
-            before.append(&[batch], AppendOrigin::Client, NOW).unwrap().ticket.durable().await.unwrap();
+            before.append([batch], AppendOrigin::Client, NOW).unwrap().durable().await.unwrap();
         }
         let aborted = ProducerStamp { transactional: true, ..stamp(6, 0, 0) };
-        before.append(&[batch_of(&["z"], 10, aborted)], AppendOrigin::Client, NOW).unwrap();
+        before.append([batch_of(&["z"], 10, aborted)], AppendOrigin::Client, NOW).unwrap();
         let marker = ControlRecord { kind: ControlRecordType::Abort, coordinator_epoch: 1 };
         let marker = marker.into_batch(ProducerId(6), ProducerEpoch(0), NOW);
-        let done = before.append(&[marker], AppendOrigin::Coordinator, NOW).unwrap();
-        done.ticket.durable().await.unwrap();
+        let done = before.append([marker], AppendOrigin::Coordinator, NOW).unwrap();
+        done.durable().await.unwrap();
         end(&storage, clean).await;
         let (storage, _) = open(&disk, 2, &["a"]).await;
         let after = partition(&storage, "a");
         assert_eq!(after.active_producers(), before.active_producers());
         assert_eq!(after.offsets().last_stable, Offset(1), "the open transaction still holds it");
-        let repeat = after.append(&[batch_of(&["x"], 10, stamp(9, 0, 0))], AppendOrigin::Client, NOW).unwrap();
+        let repeat = after.append([batch_of(&["x"], 10, stamp(9, 0, 0))], AppendOrigin::Client, NOW).unwrap();
         assert!(repeat.repeated && repeat.base_offset == Offset(0) && repeat.ticket.is_durable());
         let marker = ControlRecord { kind: ControlRecordType::Commit, coordinator_epoch: 1 };
         let marker = marker.into_batch(ProducerId(5), ProducerEpoch(2), NOW);
-        let done = after.append(&[marker], AppendOrigin::Coordinator, NOW).unwrap();
-        done.ticket.durable().await.unwrap();
+        let done = after.append([marker], AppendOrigin::Coordinator, NOW).unwrap();
+        done.durable().await.unwrap();
         let slice = after.read(Offset(0), 1 << 20, true, ReadUpto::LastStable).await.unwrap();
         assert_eq!(slice.aborted.len(), 1, "the abort before the restart is known");
     }
@@ -168,7 +168,7 @@ async fn bit_rot_in_an_acknowledged_slot_takes_the_partitions_it_hits_offline() 
         assert_eq!(found, offline, "bit turned at {place}: {report:?}");
         assert_eq!(report.slots_damaged, 1);
         assert_eq!(all(&partition(&storage, "b")).await, ["1", "2"]);
-        let refused = partition(&storage, "a").append(&[plain(&["x"], 1)], AppendOrigin::Client, NOW).unwrap_err();
+        let refused = partition(&storage, "a").append([plain(&["x"], 1)], AppendOrigin::Client, NOW).unwrap_err();
         assert!(matches!(refused, AppendError::Offline(_)));
         let evidence = disk.read_file("aside/lane-1/00000000.slots".into()).await.unwrap();
         assert!(evidence.is_some_and(|bytes| bytes.starts_with(b"MILLSLOT")), "the damaged lane is kept");
@@ -262,7 +262,7 @@ async fn a_producer_cannot_put_a_slot_into_the_lane() {
         append(&a, &["first"]).await;
         let planted = Seal { kind: SlotKind::Mark, lane: LaneId(1), sequence: 0, nonce, acked_upto: 0, low_water: 2 };
         let batch = batch_with(&encode(planted, &[]).1);
-        a.append(&[batch], AppendOrigin::Client, NOW).unwrap().ticket.durable().await.unwrap();
+        a.append([batch], AppendOrigin::Client, NOW).unwrap().durable().await.unwrap();
         append(&a, &["last"]).await;
         storage.abort().await;
         let lane = simulated.content(Path::new("lane/00000000.slots")).unwrap();
@@ -289,9 +289,9 @@ async fn a_full_disk_refuses_and_recovers() {
     let filler = "x".repeat(3000);
     let mut acknowledged = 1;
     let refused = loop {
-        match partition.append(&[plain(&[&filler], 10)], AppendOrigin::Client, NOW) {
+        match partition.append([plain(&[&filler], 10)], AppendOrigin::Client, NOW) {
             Err(error) => break error,
-            Ok(appended) => match appended.ticket.durable().await {
+            Ok(appended) => match appended.durable().await {
                 Ok(()) => acknowledged += 1,
                 Err(error) => assert_eq!(error, StorageError::NoSpace),
             },
@@ -308,11 +308,11 @@ async fn a_full_disk_refuses_and_recovers() {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
-        if let Ok(appended) = partition.append(&[plain(&["last"], 10)], AppendOrigin::Client, NOW) {
+        if let Ok(appended) = partition.append([plain(&["last"], 10)], AppendOrigin::Client, NOW) {
             break appended;
         }
     };
-    appended.ticket.durable().await.unwrap();
+    appended.durable().await.unwrap();
     assert_eq!(all(&partition).await.last().map(String::as_str), Some("last"));
     storage.close().await.unwrap();
 }
@@ -332,10 +332,10 @@ async fn below_the_reserve_producers_are_refused_and_the_broker_is_not() {
     while !storage.metrics().no_space {
         tokio::task::yield_now().await;
     }
-    let refused = partition.append(&[plain(&["2"], 1)], AppendOrigin::Client, NOW).unwrap_err();
+    let refused = partition.append([plain(&["2"], 1)], AppendOrigin::Client, NOW).unwrap_err();
     assert_eq!(refused, AppendError::NoSpace);
-    let commit = partition.append(&[plain(&["2"], 1)], AppendOrigin::Coordinator, NOW).unwrap();
-    commit.ticket.durable().await.unwrap();
+    let commit = partition.append([plain(&["2"], 1)], AppendOrigin::Coordinator, NOW).unwrap();
+    commit.durable().await.unwrap();
     simulated.set_faults(Faults::default());
     while storage.metrics().no_space {
         clock.advance(Duration::from_secs(1));
@@ -412,13 +412,13 @@ async fn a_repeat_is_answered_on_a_full_disk() {
     let (storage, _) = open(&disk, 1, &["a", "b"]).await;
     let a = partition(&storage, "a");
     let batch = batch_of(&["x"], 10, stamp(9, 0, 0));
-    a.append(std::slice::from_ref(&batch), AppendOrigin::Client, NOW).unwrap().ticket.durable().await.unwrap();
+    a.append([batch.clone()], AppendOrigin::Client, NOW).unwrap().durable().await.unwrap();
     storage.close().await.unwrap();
     let storage = full(&simulated, &disk, &clock).await;
     let a = partition(&storage, "a");
-    let repeat = a.append(&[batch], AppendOrigin::Client, NOW).unwrap();
+    let repeat = a.append([batch], AppendOrigin::Client, NOW).unwrap();
     assert!(repeat.repeated && repeat.ticket.is_durable());
-    let later = a.append(&[batch_of(&["z"], 10, stamp(9, 0, 7))], AppendOrigin::Client, NOW).unwrap_err();
+    let later = a.append([batch_of(&["z"], 10, stamp(9, 0, 7))], AppendOrigin::Client, NOW).unwrap_err();
     assert_eq!(later, AppendError::NoSpace, "the batch before may have been refused: no sequence error");
 }
 
@@ -606,7 +606,7 @@ async fn segments_that_outlived_their_retention_go_with_their_files_and_stay_gon
             let a = partition(&storage, "a");
             for number in 0..6_i64 {
                 let batch = plain(&[&number.to_string()], 10 * number);
-                a.append(&[batch], AppendOrigin::Client, NOW).unwrap().ticket.durable().await.unwrap();
+                a.append([batch], AppendOrigin::Client, NOW).unwrap().durable().await.unwrap();
             }
             checkpointed(&storage, &clock).await;
             a.apply_retention(TimestampMs(61)).unwrap();
@@ -629,7 +629,7 @@ async fn a_drop_of_segments_does_not_lose_the_bytes_of_batches_on_their_way() {
         let batch = plain(&["0"], 10);
         let mut tickets = Vec::new();
         for round in 0..400 {
-            tickets.push(a.append(std::slice::from_ref(&batch), AppendOrigin::Client, NOW).unwrap().ticket);
+            tickets.push(a.append([batch.clone()], AppendOrigin::Client, NOW).unwrap().ticket);
             if round % 20 == 10 {
                 a.apply_retention(NOW).unwrap();
                 clock.advance(Duration::from_secs(40));
@@ -708,6 +708,10 @@ impl Disk for HeldSyncs {
         })
     }
 
+    fn perform_now(&self, op: DiskOp) -> Result<DiskAnswer, DiskError> {
+        self.disk.perform_now(op)
+    }
+
     fn root(&self) -> &Path {
         self.disk.root()
     }
@@ -746,8 +750,8 @@ async fn a_written_checkpoint_frees_segments_while_others_wait_for_space() {
     let space = (disk.as_ref() as &dyn Disk).space().await.unwrap();
     simulated.set_faults(Faults { capacity: Some(space.total - space.usable + 1000), ..Faults::default() });
     let large = "x".repeat(2000);
-    let waiting = a.append(&[plain(&[&large], 10)], AppendOrigin::Client, NOW).unwrap();
-    assert_eq!(waiting.ticket.durable().await, Err(StorageError::NoSpace));
+    let waiting = a.append([plain(&[&large], 10)], AppendOrigin::Client, NOW).unwrap();
+    assert_eq!(waiting.durable().await, Err(StorageError::NoSpace));
     disk.let_go.send_replace(true);
     while !waiting.ticket.is_durable() {
         clock.advance(Duration::from_secs(1));
@@ -804,6 +808,10 @@ impl SegmentStore for Panicking {
         panic!("as a broken invariant does")
     }
 
+    fn append_now(&self, _: SegmentRun) -> Result<(), SegmentError> {
+        panic!("as a broken invariant does")
+    }
+
     fn checkpoint(&self, _: Vec<PartitionCheckpoint>) -> BoxFuture<'_, Result<(), SegmentError>> {
         unreachable!("nothing is settled")
     }
@@ -835,7 +843,7 @@ async fn a_task_that_panics_halts_the_storage() {
     });
     storage.start(storage.materialiser(), Background::Tasks).unwrap();
     let a = storage.create_partition(spec("a", LogConfig { durability: Durability::Os, ..LogConfig::default() }));
-    a.append(&[plain(&["1"], 10)], AppendOrigin::Client, NOW).unwrap();
+    a.append([plain(&["1"], 10)], AppendOrigin::Client, NOW).unwrap();
     assert!(storage.failed().await.contains("panicked"));
-    assert_eq!(a.append(&[plain(&["2"], 10)], AppendOrigin::Client, NOW).unwrap_err(), AppendError::Stopped);
+    assert_eq!(a.append([plain(&["2"], 10)], AppendOrigin::Client, NOW).unwrap_err(), AppendError::Stopped);
 }

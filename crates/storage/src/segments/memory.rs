@@ -79,13 +79,15 @@ impl SegmentStore for MemorySegments {
     }
 
     fn append(&self, runs: Vec<SegmentRun>) -> BoxFuture<'_, Result<(), SegmentError>> {
+        ready(runs.into_iter().try_for_each(|run| self.append_now(run))).boxed()
+    }
+
+    fn append_now(&self, run: SegmentRun) -> Result<(), SegmentError> {
         let mut logs = self.logs.lock();
-        for run in runs {
-            let log = logs.entry(run.target.key).or_default();
-            log.batches.extend(run.batches);
-            log.aborted.extend(run.aborted);
-        }
-        ready(Ok(())).boxed()
+        let log = logs.entry(run.target.key).or_default();
+        log.batches.extend(run.batches);
+        log.aborted.extend(run.aborted);
+        Ok(())
     }
 
     fn checkpoint(&self, partitions: Vec<PartitionCheckpoint>) -> BoxFuture<'_, Result<(), SegmentError>> {

@@ -1,6 +1,6 @@
 //! The `SegmentStore` seam: where the settled batches of partitions are kept. Kafka's directories, or memory.
 //!
-//! One task, the materialiser, calls what writes; reads come from anywhere. What every implementation must do stands
+//! A partition's files are changed by one caller at a time; reads come from anywhere. What every implementation must do stands
 //! in `contract.rs`, one suite run against all.
 
 pub mod kafka;
@@ -114,6 +114,15 @@ pub enum SegmentEdit {
     Remove(PartitionKey),
 }
 
+impl SegmentEdit {
+    /// Whose files it changes.
+    #[must_use]
+    pub fn key(&self) -> PartitionKey {
+        let (Self::DropBelow(key, _) | Self::Remove(key)) = self;
+        *key
+    }
+}
+
 /// Why a store could not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SegmentError {
@@ -136,6 +145,13 @@ pub trait SegmentStore: fmt::Debug + Send + Sync {
     /// Writes batches of many partitions; they can be read when this resolves, and are durable with the next
     /// checkpoint. After `NoSpace` the same runs may be appended again.
     fn append(&self, runs: Vec<SegmentRun>) -> BoxFuture<'_, Result<(), SegmentError>>;
+
+    /// As `append`, of one partition and on this thread, which it may hold up for as long as a write to the page cache
+    /// takes. Those of different partitions may go on at the same time.
+    ///
+    /// # Errors
+    /// As `append`.
+    fn append_now(&self, run: SegmentRun) -> Result<(), SegmentError>;
 
     /// Makes everything durable that was appended to these partitions before the first poll, then the checkpoints
     /// themselves. Appends may go on meanwhile, if it is not polled during one; edits may not.

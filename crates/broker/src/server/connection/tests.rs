@@ -31,8 +31,8 @@ async fn append(broker: &Broker, count: usize) {
     for _ in 0..count {
         let mut builder = BatchBuilder::new(Compression::None);
         builder.append(TimestampMs(1), None, Some(&vec![0; MIB - 1000]), &[]).unwrap();
-        let appended = hosted.log.append(&[builder.build()], AppendOrigin::Client, TimestampMs(1)).unwrap();
-        appended.ticket.durable().await.unwrap();
+        let appended = hosted.log.append([builder.build()], AppendOrigin::Client, TimestampMs(1)).unwrap();
+        appended.durable().await.unwrap();
     }
 }
 

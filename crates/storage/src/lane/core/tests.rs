@@ -8,7 +8,6 @@ use crate::lane::slot::{LaneEntryBody, PartitionKey, encode};
 
 const LIMITS: LaneLimits = LaneLimits {
     slot_bytes_max: 200,
-    volatile_bytes_max: 200,
     in_flight_max: 3,
     waiting_bytes_max: 1000,
     unsettled_bytes_max: 600,

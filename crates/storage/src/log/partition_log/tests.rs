@@ -77,7 +77,7 @@ impl Pair {
         let stamped = self.log.stamp(&batch, None);
         self.model.batches.push((self.model.end(), batch.clone()));
         assert_eq!(stamped.header().base_offset.0, self.model.batches.last().expect("just pushed").0);
-        self.on_its_way.push_back(stamped.to_batch());
+        self.on_its_way.push_back(batch.placed(stamped.header().base_offset, self.log.leader_epoch));
         self.log.appended(&batch, &stamped, Ticket::default());
     }
 

@@ -1,8 +1,8 @@
 //! `KafkaDirectories`: partitions in Kafka's own directories and files, and beside them the checkpoint file that says how
 //! much of them counts. Formats in docs/format/segment.md and docs/format/checkpoint.md.
 //!
-//! Written by the materialiser only, so a plan made under the lock holds until its writes are done. Index files are hints
-//! that a read verifies against the batch they name: they need no sync.
+//! One caller at a time changes a partition's files, so a plan made under the lock holds until its writes are done. Index
+//! files are hints that a read verifies against the batch they name: they need no sync.
 
 pub(crate) mod checkpoint;
 pub(crate) mod formats;
@@ -98,29 +98,42 @@ impl KafkaDirectories {
     }
 
     async fn append_runs(&self, runs: Vec<SegmentRun>) -> Result<(), SegmentError> {
-        let plans: Vec<plan::AppendPlan> = {
-            let partitions = self.partitions.lock();
-            let plan = |run: &SegmentRun| plan::plan_append(partitions.get(&run.target.key), run);
-            runs.iter().map(plan).collect()
-        };
-        // A directory exists before anything is written into it.
         let mut first = Vec::new();
         let mut writes = Vec::new();
-        let mut after = Vec::new();
-        for plan in plans {
+        let mut changes = Vec::new();
+        for run in &runs {
+            let plan = self.plan(run);
             first.extend(plan.first);
             writes.extend(plan.writes);
-            after.push(plan.files);
+            changes.push(plan.change);
         }
+        // A directory exists before anything is written into it.
         for op in first {
             self.disk.perform(op).await?;
         }
         all_done(writes.into_iter().map(|op| self.disk.submit_blocking(op))).await?;
-        let mut partitions = self.partitions.lock();
-        for files in after {
-            partitions.insert(files.target.key, files);
-        }
+        changes.into_iter().for_each(|change| self.changed(change));
         Ok(())
+    }
+
+    fn append_run_now(&self, run: &SegmentRun) -> Result<(), SegmentError> {
+        let plan = self.plan(run);
+        for op in plan.first.into_iter().chain(plan.writes) {
+            self.disk.perform_now(op)?;
+        }
+        self.changed(plan.change);
+        Ok(())
+    }
+
+    /// What an append will do; it holds until that is done, since nobody else changes these files meanwhile.
+    fn plan(&self, run: &SegmentRun) -> plan::AppendPlan {
+        plan::plan_append(self.partitions.lock().get(&run.target.key), run)
+    }
+
+    fn changed(&self, change: plan::FilesChange) {
+        let mut partitions = self.partitions.lock();
+        let files = partitions.entry(change.target().key).or_insert_with(|| Files::new(change.target().clone()));
+        change.apply(files);
     }
 
     async fn take_checkpoint(&self, wanted: Vec<PartitionCheckpoint>) -> Result<(), SegmentError> {
@@ -254,6 +267,10 @@ impl SegmentStore for KafkaDirectories {
 
     fn append(&self, runs: Vec<SegmentRun>) -> BoxFuture<'_, Result<(), SegmentError>> {
         Box::pin(self.append_runs(runs))
+    }
+
+    fn append_now(&self, run: SegmentRun) -> Result<(), SegmentError> {
+        self.append_run_now(&run)
     }
 
     fn checkpoint(&self, partitions: Vec<PartitionCheckpoint>) -> BoxFuture<'_, Result<(), SegmentError>> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use millstream_model::batch::BatchHeader;
 use millstream_model::{Offset, TimestampMs};
+use smallvec::SmallVec;
 
 use super::formats::{
     INDEX_ENTRY_BYTES, IndexEntry, PARTITION_METADATA_FILE, TIME_INDEX_ENTRY_BYTES, TXN_INDEX_ENTRY_BYTES,
@@ -15,7 +16,7 @@ use super::formats::{
 use super::{Files, dir_of};
 use crate::disk::{DiskOp, WriteSync};
 use crate::log::config::LogConfig;
-use crate::segments::SegmentRun;
+use crate::segments::{SegmentRun, SegmentTarget};
 
 /// The files of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,26 +128,61 @@ pub(super) struct AppendPlan {
     pub(super) first: Vec<DiskOp>,
     pub(super) writes: Vec<DiskOp>,
     /// What is known when all is done.
-    pub(super) files: Files,
+    pub(super) change: FilesChange,
+}
+
+/// How an append changes what is known of a partition's files.
+#[derive(Debug)]
+pub(super) struct FilesChange {
+    target: SegmentTarget,
+    /// The segment that was written to, if there was one, and those begun after it.
+    segments: SmallVec<[Segment; 1]>,
+    unsynced: SmallVec<[PathBuf; 1]>,
+    created: bool,
+    names_unsynced: bool,
+}
+
+impl FilesChange {
+    /// The partition whose files change.
+    pub(super) fn target(&self) -> &SegmentTarget {
+        &self.target
+    }
+
+    /// Makes the change known.
+    pub(super) fn apply(self, files: &mut Files) {
+        if self.segments.first().is_some_and(|first| files.segments.last().is_some_and(|last| last.base == first.base)) {
+            files.segments.pop();
+        }
+        files.segments.extend(self.segments);
+        files.unsynced.extend(self.unsynced);
+        files.created |= self.created;
+        files.names_unsynced |= self.names_unsynced;
+        files.target = self.target;
+    }
 }
 
 /// Plans the append of `run` to the partition whose files are `known`.
 pub(super) fn plan_append(known: Option<&Files>, run: &SegmentRun) -> AppendPlan {
-    let mut files = known.cloned().unwrap_or_else(|| Files::new(run.target.clone()));
-    files.target = run.target.clone();
-    let dir = dir_of(&files.target);
-    let mut plan = AppendPlan { first: Vec::new(), writes: Vec::new(), files };
+    let dir = dir_of(&run.target);
+    let change = FilesChange {
+        target: run.target.clone(),
+        segments: known.and_then(|files| files.segments.last().cloned()).into_iter().collect(),
+        unsynced: SmallVec::new(),
+        created: known.is_some_and(|files| files.created),
+        names_unsynced: false,
+    };
+    let mut plan = AppendPlan { first: Vec::new(), writes: Vec::new(), change };
     plan.create_directory(&dir);
     let mut aborted = run.aborted.iter().peekable();
     let mut open: Option<SegmentWrites> = None;
     for batch in &run.batches {
         let header = batch.header();
-        let full = plan.files.segments.last().is_none_or(|last| last.is_full_for(header, &run.target.config));
+        let full = plan.change.segments.last().is_none_or(|last| last.is_full_for(header, &run.target.config));
         if full {
             plan.finish(&dir, open.take());
             plan.roll(&dir, header.base_offset);
         }
-        let segment = plan.files.segments.last_mut().expect("one was begun");
+        let segment = plan.change.segments.last_mut().expect("one was begun");
         let writes = open.get_or_insert_with(|| SegmentWrites::new(segment.clone()));
         add_batch(segment, writes, header, run.target.config.index_interval_bytes);
         writes.log.push(batch.bytes().clone());
@@ -198,29 +234,29 @@ fn time_entry(segment: &mut Segment) -> Vec<u8> {
 
 impl AppendPlan {
     fn create_directory(&mut self, dir: &Path) {
-        if self.files.created {
+        if self.change.created {
             return;
         }
         let metadata = dir.join(PARTITION_METADATA_FILE);
-        let content = vec![partition_metadata(self.files.target.key.topic_id)];
+        let content = vec![partition_metadata(self.change.target.key.topic_id)];
         self.first.push(DiskOp::CreateDir(dir.to_owned()));
         let (file, sync) = (metadata.clone(), WriteSync::Cached);
         self.first.push(DiskOp::Write { file, at: 0, data: content, sync });
-        self.files.unsynced.insert(metadata);
-        self.files.names_unsynced = true;
-        self.files.created = true;
+        self.change.unsynced.push(metadata);
+        self.change.names_unsynced = true;
+        self.change.created = true;
     }
 
     /// Ends the active segment with its last time index entry, and begins a new one.
     fn roll(&mut self, dir: &Path, base: Offset) {
-        if let Some(ended) = self.files.segments.last_mut() {
+        if let Some(ended) = self.change.segments.last_mut() {
             let at = ended.time_index_bytes;
             let entry = time_entry(ended);
             let base = ended.base;
             self.write(dir, base, SegmentFile::TimeIndex, at, vec![entry.into()]);
         }
-        self.files.segments.push(Segment::new(base));
-        self.files.names_unsynced = true;
+        self.change.segments.push(Segment::new(base));
+        self.change.names_unsynced = true;
         for file in [SegmentFile::Index, SegmentFile::TimeIndex] {
             self.first.push(DiskOp::SetLength { file: file.path(dir, base), length: 0 });
         }
@@ -230,7 +266,7 @@ impl AppendPlan {
         let Some(writes) = writes else { return };
         let before = writes.before;
         if before.txn_index_bytes == 0 && !writes.txn_index.is_empty() {
-            self.files.names_unsynced = true;
+            self.change.names_unsynced = true;
         }
         self.write(dir, before.base, SegmentFile::Log, before.log_bytes, writes.log);
         self.write(dir, before.base, SegmentFile::Index, before.index_bytes, vec![writes.index.into()]);
@@ -245,7 +281,7 @@ impl AppendPlan {
         let file = kind.path(dir, base);
         let sync = if kind.is_synced() { WriteSync::Cached } else { WriteSync::Lazy };
         if kind.is_synced() {
-            self.files.unsynced.insert(file.clone());
+            self.change.unsynced.push(file.clone());
         }
         self.writes.push(DiskOp::Write { file, at, data, sync });
     }

@@ -1,0 +1,121 @@
+//! The task for direct writes that nobody waits for, or that would hold a reactor up; and what it shares with those who
+//! append.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::lane::slot::PartitionKey;
+use crate::lane::ticket::SlotFate;
+use crate::partition::Partition;
+use crate::shared::{Phase, Shared};
+
+/// How long to wait before a full disk is tried again.
+const NO_SPACE_RETRY: Duration = Duration::from_millis(500);
+/// A write on a reactor's thread that takes longer than this sends those of the next while to the storage's own thread.
+const SLOW_WRITE: Duration = Duration::from_millis(5);
+const SLOW_FOR: Duration = Duration::from_secs(1);
+
+/// Direct writes to be done.
+#[derive(Debug, Default)]
+pub(crate) struct DirectWork {
+    partitions: Mutex<BTreeSet<PartitionKey>>,
+    changed: Notify,
+    /// Bytes that wait to be written.
+    bytes: AtomicUsize,
+    /// Until when, in nanoseconds of the monotonic clock, no reactor writes itself.
+    slow_until: AtomicU64,
+}
+
+impl DirectWork {
+    /// The task is to write what waits of this partition.
+    pub(crate) fn add(&self, key: PartitionKey) {
+        self.partitions.lock().insert(key);
+        self.changed.notify_one();
+    }
+
+    /// There may be more to do, or an end to come to.
+    pub(crate) fn look(&self) {
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn appended(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn written(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether a reactor's thread may write at this time.
+    pub(crate) fn may_write_here(&self, now: Duration) -> bool {
+        nanoseconds(now) >= self.slow_until.load(Ordering::Relaxed)
+    }
+
+    /// Such a write took from `began` to `now`.
+    pub(crate) fn wrote_here(&self, began: Duration, now: Duration) {
+        if now.saturating_sub(began) > SLOW_WRITE {
+            self.slow_until.store(nanoseconds(now + SLOW_FOR), Ordering::Relaxed);
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Runs until, in phase `Draining`, nothing waits any more, or the storage has failed.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        let draining = *shared.phase.borrow() >= Phase::Draining;
+        let mut work = std::mem::take(&mut *shared.direct.partitions.lock());
+        if draining {
+            work.extend(shared.partitions.read().keys());
+        }
+        let mut stalled = BTreeSet::new();
+        for key in work {
+            let Some(partition) = shared.partition(key) else { continue };
+            if partition.write_direct().is_err() {
+                stalled.insert(key);
+            }
+            // Others of the thread's runtime, where it is shared.
+            tokio::task::yield_now().await;
+        }
+        if shared.is_halted() {
+            return forget(&shared);
+        }
+        if draining && is_drained(&shared) {
+            return;
+        }
+        let waits = !stalled.is_empty();
+        shared.direct.partitions.lock().append(&mut stalled);
+        if waits {
+            shared.clock.sleep(NO_SPACE_RETRY).await;
+        } else {
+            shared.direct.changed.notified().await;
+        }
+    }
+}
+
+/// Tells who still waits that nobody will write.
+fn forget(shared: &Shared) {
+    let all: Vec<Arc<Partition>> = shared.partitions.read().values().cloned().collect();
+    for partition in all {
+        let waiting = partition.with_log(|log| log.direct.clear());
+        waiting.fates().for_each(SlotFate::halted);
+    }
+}
+
+/// Whether everything that was appended to segments directly is written; nothing is appended any more.
+fn is_drained(shared: &Shared) -> bool {
+    let all: Vec<Arc<Partition>> = shared.partitions.read().values().cloned().collect();
+    all.iter().all(|partition| partition.with_log(|log| log.fault.is_some() || log.direct.is_quiet()))
+}

@@ -1,0 +1,163 @@
+//! Batches that go straight to their segment: everything under `millstream.durability=os`. Whoever waits for a batch
+//! writes what its partition has gathered, so requests that come together share one write and nobody is woken for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::MutexGuard;
+
+use super::Partition;
+use crate::lane::Ticket;
+use crate::lane::ticket::SlotFate;
+use crate::log::direct::DirectRun;
+use crate::log::partition_log::PartitionLog;
+use crate::room::Writer;
+use crate::segments::{SegmentError, SegmentRun, SegmentTarget};
+use crate::shared::Phase;
+use crate::tail::TailPiece;
+
+/// Writes that one waiter does for those that come meanwhile, before the storage's own task goes on.
+const WRITES_FOR_OTHERS_MAX: usize = 8;
+
+/// The write of an appended batch: done by who waits for it, or by the storage when nobody does.
+#[derive(Debug)]
+pub(super) struct DirectWrite {
+    partition: Arc<Partition>,
+    done: AtomicBool,
+}
+
+impl DirectWrite {
+    pub(super) fn of(partition: &Arc<Partition>) -> Self {
+        Self { partition: Arc::clone(partition), done: AtomicBool::new(false) }
+    }
+
+    /// Does the write on this thread, or leaves it to the storage when this thread must not be held up.
+    pub(super) fn perform(&self) {
+        if !self.done.swap(true, Ordering::Relaxed) {
+            self.partition.write_direct_here();
+        }
+    }
+}
+
+impl Drop for DirectWrite {
+    fn drop(&mut self) {
+        if !*self.done.get_mut() {
+            self.partition.shared.direct.add(self.partition.key);
+        }
+    }
+}
+
+/// A write met a full disk: it is to be tried again.
+#[derive(Debug)]
+pub(crate) struct WaitsForSpace;
+
+impl Partition {
+    /// Writes what waits, on a thread that must not be held up for long.
+    fn write_direct_here(&self) {
+        let direct = &self.shared.direct;
+        for _ in 0..WRITES_FOR_OTHERS_MAX {
+            let began = self.shared.clock.monotonic();
+            if !direct.may_write_here(began) {
+                break;
+            }
+            let Some((run, target)) = self.begin_direct() else { return };
+            let written = self.write_segments(run, target);
+            direct.wrote_here(began, self.shared.clock.monotonic());
+            if written.is_err() {
+                break;
+            }
+        }
+        direct.add(self.key);
+    }
+
+    /// Writes what waits, on a thread that may be held up.
+    pub(crate) fn write_direct(&self) -> Result<(), WaitsForSpace> {
+        while let Some((run, target)) = self.begin_direct() {
+            self.write_segments(run, target)?;
+        }
+        Ok(())
+    }
+
+    fn begin_direct(&self) -> Option<(DirectRun, SegmentTarget)> {
+        let mut log = self.log.lock();
+        if log.fault.is_some() || self.shared.is_halted() {
+            return None;
+        }
+        let run = log.direct.begin_write()?;
+        Some((run, self.target(&log)))
+    }
+
+    fn write_segments(&self, run: DirectRun, target: SegmentTarget) -> Result<(), WaitsForSpace> {
+        let write = SegmentRun { target, batches: run.batches.clone(), aborted: run.aborted.clone() };
+        match self.shared.segments.append_now(write) {
+            Ok(()) => {
+                self.shared.room.set_refused(Writer::Direct, false);
+                self.end_direct(run);
+                Ok(())
+            }
+            Err(SegmentError::Disk(error)) if self.shared.waits_for_space(&error) => {
+                self.shared.room.set_refused(Writer::Direct, true);
+                run.fates().for_each(SlotFate::no_space);
+                let mut log = self.log.lock();
+                log.direct.put_back(run);
+                self.end_write(log);
+                Err(WaitsForSpace)
+            }
+            Err(error) => {
+                run.fates().for_each(SlotFate::halted);
+                self.shared.halt(&error.to_string());
+                self.end_write(self.log.lock());
+                Ok(())
+            }
+        }
+    }
+
+    /// What was written is settled, and readers may see it.
+    fn end_direct(&self, run: DirectRun) {
+        let end = run.batches.last().map(|batch| batch.header().next_offset());
+        let mut log = self.log.lock();
+        for batch in &run.batches {
+            log.settled.apply(batch, Ticket::default());
+            log.settled.transactions.settle(batch.header().next_offset());
+            if log.fault.is_none() {
+                log.durable(batch);
+            }
+        }
+        end.into_iter().for_each(|end| log.in_segments(end));
+        log.notify_watchers();
+        let news = !std::mem::replace(&mut log.changed, true);
+        self.end_write(log);
+        run.fates().for_each(SlotFate::durable);
+        self.shared.direct.written(run.bytes);
+        self.shared.wrote_beyond_checkpoint(news.then_some(self.key), run.bytes as u64);
+        self.shared.keep_in_tail(TailPiece { bytes: run.bytes, ends: end.map(|end| (self.key, end)).into_iter().collect() });
+    }
+
+    /// Gives the files up, in one step with what the write changed.
+    fn end_write(&self, mut log: MutexGuard<'_, PartitionLog>) {
+        let awaited = log.direct.end_write();
+        drop(log);
+        if awaited {
+            self.shared.files_free.notify_one();
+        }
+        if *self.shared.phase.borrow() >= Phase::Draining {
+            self.shared.direct.look();
+        }
+    }
+
+    /// Waits until nobody writes the partition's files, and keeps it so: for the materialiser, until `release_files`.
+    pub(crate) async fn keep_files(&self) {
+        while !self.log.lock().direct.keep_files() {
+            self.shared.files_free.notified().await;
+        }
+    }
+
+    pub(crate) fn release_files(&self) {
+        if self.log.lock().direct.release_files() {
+            self.shared.direct.add(self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
