@@ -38,6 +38,7 @@ pub use log::state::{LogState, TimestampAt};
 pub use log::transactions::AbortedTransaction;
 pub use open::{OpenError, RecoveryReport, StorageOptions};
 pub use partition::{
-    AppendError, Appended, Batches, DeleteRecordsError, Partition, PartitionSpec, ReadError, ReadSlice, TimestampedOffset, Watch,
+    AppendError, Appended, Batches, DeleteRecordsError, Partition, PartitionSpec, ReadError, ReadSlice,
+    TimestampedOffset, Watch,
 };
 pub use storage::{LogDirUsage, PartitionUsage, Storage, StorageError, StorageMetrics};

@@ -291,8 +291,7 @@ impl Materialiser {
 
 /// Takes entries into the settled state and gives the batches to write.
 fn settled_run(partition: &Partition, log: &mut PartitionLog, entries: Vec<SlotEntryBody>) -> SegmentRun {
-    let mut run =
-        SegmentRun { target: partition.target(log), batches: Vec::new(), aborted: Vec::new() };
+    let mut run = partition.run(log, Vec::new(), Vec::new());
     if log.fault.is_some() {
         return run;
     }

@@ -6,11 +6,12 @@ mod by_time;
 mod direct;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use by_time::TimestampedOffset;
+use direct::DirectWrite;
 use millstream_model::batch::{Batch, TimestampType};
 use millstream_model::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId};
-use direct::DirectWrite;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
@@ -22,8 +23,11 @@ use crate::log::config::{Durability, LogConfig};
 use crate::log::partition_log::{AppendOrigin, AppendPlan, Fault, LogOffsets, PartitionLog, ReadUpto};
 use crate::log::producers::{ProducerEntry, SequenceError};
 use crate::log::transactions::AbortedTransaction;
-use crate::segments::{ReadFrom, RecordChunks, SegmentError, SegmentTarget};
+use crate::segments::{ReadFrom, RecordChunks, SegmentError, SegmentRun, SegmentTarget};
 use crate::shared::{Counters, Phase, Shared};
+
+/// A reader that lags behind what memory holds is taken to go on for so long.
+const READ_AGAIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// A partition that is to exist.
 #[derive(Clone, Debug)]
@@ -279,6 +283,12 @@ impl Partition {
         SegmentTarget { key: self.key, topic: Arc::clone(&self.topic), config: log.config.clone() }
     }
 
+    /// What is to be written to the segments, as the log is now.
+    pub(crate) fn run(&self, log: &PartitionLog, batches: Vec<Batch>, aborted: Vec<AbortedTransaction>) -> SegmentRun {
+        let read_soon = log.segments_read.is_some_and(|at| self.shared.clock.monotonic() < at + READ_AGAIN_WITHIN);
+        SegmentRun { target: self.target(log), batches, aborted, read_soon }
+    }
+
     /// Positions of the log, all of one moment.
     #[must_use]
     pub fn offsets(&self) -> LogOffsets {
@@ -321,7 +331,7 @@ impl Partition {
         upto: ReadUpto,
     ) -> Result<ReadSlice, ReadError> {
         let (offsets, limit) = {
-            let log = self.log.lock();
+            let mut log = self.log.lock();
             check_readable(&log)?;
             let (offsets, limit) = (log.offsets(), log.limit(upto));
             if from < offsets.log_start || from > offsets.log_end {
@@ -333,6 +343,7 @@ impl Partition {
             if from >= log.tail_start() {
                 return Ok(self.slice(&log, from, log.read_tail(from, limit, bytes_max, at_least_one_batch), upto));
             }
+            log.segments_read = Some(self.shared.clock.monotonic());
             (offsets, limit)
         };
         if from >= limit {

@@ -11,7 +11,7 @@ use millstream_model::Offset;
 use millstream_model::batch::{Batch, BatchBuilder, BatchIter, RecordIter};
 use millstream_model::compression::Compression;
 use millstream_storage::clock::Clock;
-use millstream_storage::{AppendError, AppendOrigin, Partition, ReadError, ReadUpto, Appended};
+use millstream_storage::{AppendError, AppendOrigin, Appended, Partition, ReadError, ReadUpto};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tracing::{debug, info, warn};
@@ -121,12 +121,10 @@ impl Shard {
     /// Appends in order, under the shard's lock; the outcome is reported by a task, when it is durable.
     fn append(self: &Arc<Self>, append: AppendId, records: &[GroupRecord]) {
         let wall = self.clock.now();
-        let appended = batch_of(records, wall)
-            .ok_or(GroupAppendError::TooLarge)
-            .and_then(|batch| {
-                let appended = self.log.append([batch], AppendOrigin::Coordinator, wall);
-                appended.map_err(|error| append_refused(&error))
-            });
+        let appended = batch_of(records, wall).ok_or(GroupAppendError::TooLarge).and_then(|batch| {
+            let appended = self.log.append([batch], AppendOrigin::Coordinator, wall);
+            appended.map_err(|error| append_refused(&error))
+        });
         let shard = Arc::clone(self);
         self.tasks.spawn(async move { shard.report(append, appended).await });
     }

@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -76,8 +77,12 @@ impl FileDisk {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let queue = Arc::new(Queue::default());
-        let files =
-            Arc::new(FileOps { root: root.to_owned(), open: OpenFiles::default(), buffers: ReadBuffers::default() });
+        let files = Arc::new(FileOps {
+            root: root.to_owned(),
+            open: OpenFiles::default(),
+            buffers: ReadBuffers::default(),
+            behind_refused: AtomicBool::new(false),
+        });
         let mut disk = Self { queue, files, threads: Vec::new(), root: root.to_owned(), _lock: lock };
         for number in 0..threads.max(1) {
             let (queue, files) = (Arc::clone(&disk.queue), Arc::clone(&disk.files));
@@ -153,6 +158,8 @@ struct FileOps {
     root: PathBuf,
     open: OpenFiles,
     buffers: ReadBuffers,
+    /// The file system does not know how to write past its cache.
+    behind_refused: AtomicBool,
 }
 
 impl FileOps {
@@ -232,7 +239,7 @@ impl FileOps {
 
     fn write(&self, full: &Path, at: u64, data: &[Bytes], sync: WriteSync) -> io::Result<()> {
         let file = match sync {
-            WriteSync::Cached => self.open.writable(full, Sync::Awaited)?,
+            WriteSync::Cached | WriteSync::Behind => self.open.writable(full, Sync::Awaited)?,
             WriteSync::Lazy => self.open.writable(full, Sync::None)?,
             WriteSync::Durable => {
                 let file = self.open.durable(full)?;
@@ -244,8 +251,42 @@ impl FileOps {
                 return Ok(());
             }
         };
+        if sync == WriteSync::Behind && !self.behind_refused.load(Ordering::Relaxed) {
+            return self.write_behind(&file, data, at);
+        }
         platform::write_pieces(&file, data, at)
     }
+
+    /// Writes past the page cache as far as there are whole blocks. What ends in the middle of one stays cached: the next
+    /// write goes on there, and would have to read the block first.
+    fn write_behind(&self, file: &File, data: &[Bytes], at: u64) -> io::Result<()> {
+        let end = at + data.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        let whole_end = end - end % BLOCK_BYTES as u64;
+        if whole_end <= at {
+            return platform::write_pieces(file, data, at);
+        }
+        let (whole, rest) = split_pieces(data, usize::try_from(whole_end - at).unwrap_or(usize::MAX));
+        if !platform::write_behind(file, &whole, at)? {
+            self.behind_refused.store(true, Ordering::Relaxed);
+            return platform::write_pieces(file, data, at);
+        }
+        platform::write_pieces(file, &rest, whole_end)
+    }
+}
+
+/// The first `bytes` of pieces, and what follows.
+fn split_pieces(pieces: &[Bytes], bytes: usize) -> (Vec<Bytes>, Vec<Bytes>) {
+    let mut left = bytes;
+    let (mut first, mut rest) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let here = piece.len().min(left);
+        left -= here;
+        first.push(piece.slice(..here));
+        rest.push(piece.slice(here..));
+    }
+    first.retain(|piece| !piece.is_empty());
+    rest.retain(|piece| !piece.is_empty());
+    (first, rest)
 }
 
 /// The operation's name and its path below the root.

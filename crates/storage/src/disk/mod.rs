@@ -71,6 +71,8 @@ pub enum ReadCache {
 pub enum WriteSync {
     /// When it is in the page cache; a `SyncFile` will follow.
     Cached,
+    /// As `Cached`; nobody is expected to read it soon, so the page cache need not keep it.
+    Behind,
     /// When it is in the page cache; nobody will ask whether it reaches the device.
     Lazy,
     /// When it is on the device. `at`, length and memory must be aligned to `BLOCK_BYTES`.

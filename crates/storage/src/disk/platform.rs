@@ -9,11 +9,11 @@ use bytes::Bytes;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::prefer_this_thread;
 #[cfg(target_os = "linux")]
-pub(super) use linux::{open_direct, open_durable, read_cached, write_durable, write_pieces};
+pub(super) use linux::{open_direct, open_durable, read_cached, write_behind, write_durable, write_pieces};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::prefer_this_thread;
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::{open_direct, open_durable, read_cached, write_durable, write_pieces};
+pub(super) use portable::{open_direct, open_durable, read_cached, write_behind, write_durable, write_pieces};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -21,10 +21,12 @@ mod linux {
     use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 
     use rustix::fs::OFlags;
-    use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev, pwritev2};
+    use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
 
     use super::{Bytes, File, OpenOptions, Path, io};
 
+    /// Of `uapi/linux/fs.h`; rustix has no name for it yet.
+    const RWF_DONTCACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
     /// Pieces handed to the system at a time (its `IOV_MAX`).
     const PIECES_MAX: usize = 1024;
     /// Niceness of I/O threads: on a busy CPU a woken thread otherwise waits for a tick.
@@ -68,12 +70,26 @@ mod linux {
     }
 
     /// Writes pieces one after the other into the page cache, as few system calls as they need.
-    pub(in crate::disk) fn write_pieces(file: &File, pieces: &[Bytes], mut at: u64) -> io::Result<()> {
+    pub(in crate::disk) fn write_pieces(file: &File, pieces: &[Bytes], at: u64) -> io::Result<()> {
+        write_with(file, pieces, at, ReadWriteFlags::empty())
+    }
+
+    /// As `write_pieces`; the system begins to write at once and drops the pages when they are on the device. False when
+    /// it does not know how (Linux before 6.14, some file systems): nothing is written then.
+    pub(in crate::disk) fn write_behind(file: &File, pieces: &[Bytes], at: u64) -> io::Result<bool> {
+        match write_with(file, pieces, at, RWF_DONTCACHE) {
+            Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => Ok(false),
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(false),
+            done => done.map(|()| true),
+        }
+    }
+
+    fn write_with(file: &File, pieces: &[Bytes], mut at: u64, flags: ReadWriteFlags) -> io::Result<()> {
         for some in pieces.chunks(PIECES_MAX) {
             let mut slices: Vec<IoSlice<'_>> = some.iter().map(|piece| IoSlice::new(piece)).collect();
             let mut left = slices.as_mut_slice();
             while left.iter().any(|slice| !slice.is_empty()) {
-                match pwritev(file, left, at) {
+                match pwritev2(file, left, at, flags) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(written) => {
                         at += written as u64;
@@ -135,6 +151,11 @@ mod portable {
             at += piece.len() as u64;
         }
         Ok(())
+    }
+
+    /// There is no way to say so here.
+    pub(in crate::disk) fn write_behind(_: &File, _: &[Bytes], _: u64) -> io::Result<bool> {
+        Ok(false)
     }
 
     /// There is no way to ask here.

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millstream_model::batch::{Batch, HeadMut};
 use millstream_model::{LeaderEpoch, Offset, TimestampMs};
@@ -95,6 +96,8 @@ pub(crate) struct PartitionLog {
     pub(crate) checkpointed_start: Offset,
     /// Batches below the high watermark, newest last; contiguous up to it.
     tail: VecDeque<Batch>,
+    /// When a reader last wanted what only the segments have, on the monotonic clock.
+    pub(crate) segments_read: Option<Duration>,
     /// Batches below are in segments and may leave the tail.
     in_segments_below: Offset,
     aborted: Vec<AbortedTransaction>,
@@ -118,6 +121,7 @@ impl PartitionLog {
             fault: None,
             bytes: loaded.bytes,
             checkpointed_start: live.log_start,
+            segments_read: None,
             tail: VecDeque::new(),
             in_segments_below: live.log_end,
             aborted: loaded.aborted,

@@ -201,7 +201,9 @@ impl Materialiser {
             shared.partition(*key).is_some_and(|one| one.with_log(|log| log.path != log.config.durability))
         });
         let quiet = |key: &&PartitionKey| {
-            let is_quiet = |log: &mut PartitionLog| log.fault.is_none() && log.live.log_end == log.settled.log_end && log.direct.is_quiet();
+            let is_quiet = |log: &mut PartitionLog| {
+                log.fault.is_none() && log.live.log_end == log.settled.log_end && log.direct.is_quiet()
+            };
             shared.partition(**key).is_some_and(|one| one.with_log(is_quiet))
         };
         let ready: Vec<PartitionKey> = self.switching.iter().filter(quiet).copied().collect();

@@ -12,7 +12,7 @@ use crate::lane::ticket::SlotFate;
 use crate::log::direct::DirectRun;
 use crate::log::partition_log::PartitionLog;
 use crate::room::Writer;
-use crate::segments::{SegmentError, SegmentRun, SegmentTarget};
+use crate::segments::{SegmentError, SegmentRun};
 use crate::shared::Phase;
 use crate::tail::TailPiece;
 
@@ -60,8 +60,8 @@ impl Partition {
             if !direct.may_write_here(began) {
                 break;
             }
-            let Some((run, target)) = self.begin_direct() else { return };
-            let written = self.write_segments(run, target);
+            let Some((run, write)) = self.begin_direct() else { return };
+            let written = self.write_segments(run, write);
             direct.wrote_here(began, self.shared.clock.monotonic());
             if written.is_err() {
                 break;
@@ -72,23 +72,23 @@ impl Partition {
 
     /// Writes what waits, on a thread that may be held up.
     pub(crate) fn write_direct(&self) -> Result<(), WaitsForSpace> {
-        while let Some((run, target)) = self.begin_direct() {
-            self.write_segments(run, target)?;
+        while let Some((run, write)) = self.begin_direct() {
+            self.write_segments(run, write)?;
         }
         Ok(())
     }
 
-    fn begin_direct(&self) -> Option<(DirectRun, SegmentTarget)> {
+    fn begin_direct(&self) -> Option<(DirectRun, SegmentRun)> {
         let mut log = self.log.lock();
         if log.fault.is_some() || self.shared.is_halted() {
             return None;
         }
         let run = log.direct.begin_write()?;
-        Some((run, self.target(&log)))
+        let write = self.run(&log, run.batches.clone(), run.aborted.clone());
+        Some((run, write))
     }
 
-    fn write_segments(&self, run: DirectRun, target: SegmentTarget) -> Result<(), WaitsForSpace> {
-        let write = SegmentRun { target, batches: run.batches.clone(), aborted: run.aborted.clone() };
+    fn write_segments(&self, run: DirectRun, write: SegmentRun) -> Result<(), WaitsForSpace> {
         match self.shared.segments.append_now(write) {
             Ok(()) => {
                 self.shared.room.set_refused(Writer::Direct, false);
@@ -130,7 +130,8 @@ impl Partition {
         run.fates().for_each(SlotFate::durable);
         self.shared.direct.written(run.bytes);
         self.shared.wrote_beyond_checkpoint(news.then_some(self.key), run.bytes as u64);
-        self.shared.keep_in_tail(TailPiece { bytes: run.bytes, ends: end.map(|end| (self.key, end)).into_iter().collect() });
+        self.shared
+            .keep_in_tail(TailPiece { bytes: run.bytes, ends: end.map(|end| (self.key, end)).into_iter().collect() });
     }
 
     /// Gives the files up, in one step with what the write changed.

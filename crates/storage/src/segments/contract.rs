@@ -24,7 +24,7 @@ fn batch(offset: i64, timestamp: i64) -> Batch {
 
 fn run(offsets: std::ops::Range<i64>) -> SegmentRun {
     let batches = offsets.map(|offset| batch(offset, 100 + offset)).collect();
-    SegmentRun { target: target(), batches, aborted: Vec::new() }
+    SegmentRun { target: target(), batches, aborted: Vec::new(), read_soon: false }
 }
 
 fn checkpoint(end: i64, start: i64) -> PartitionCheckpoint {

@@ -72,6 +72,8 @@ pub struct SegmentRun {
     pub batches: Vec<Batch>,
     /// Transactions that these batches' markers aborted.
     pub aborted: Vec<AbortedTransaction>,
+    /// Readers of the partition lag behind what memory holds: they will soon want these batches from their segment.
+    pub read_soon: bool,
 }
 
 /// What a checkpoint says of one partition.

@@ -6,12 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::lane::slot::{LaneEntryBody, PartitionKey, encode};
 
-const LIMITS: LaneLimits = LaneLimits {
-    slot_bytes_max: 200,
-    in_flight_max: 3,
-    waiting_bytes_max: 1000,
-    unsettled_bytes_max: 600,
-};
+const LIMITS: LaneLimits =
+    LaneLimits { slot_bytes_max: 200, in_flight_max: 3, waiting_bytes_max: 1000, unsettled_bytes_max: 600 };
 
 fn entry() -> LaneEntry {
     let key = PartitionKey { topic_id: TopicId::ZERO, index: PartitionIndex(0) };

@@ -18,6 +18,9 @@ use crate::disk::{DiskOp, WriteSync};
 use crate::log::config::LogConfig;
 use crate::segments::{SegmentRun, SegmentTarget};
 
+/// A write of so many bytes need not stay in the page cache: the newest batches are in memory for readers.
+const BEHIND_BYTES_MIN: usize = 256 << 10;
+
 /// The files of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SegmentFile {
@@ -129,6 +132,7 @@ pub(super) struct AppendPlan {
     pub(super) writes: Vec<DiskOp>,
     /// What is known when all is done.
     pub(super) change: FilesChange,
+    read_soon: bool,
 }
 
 /// How an append changes what is known of a partition's files.
@@ -150,7 +154,8 @@ impl FilesChange {
 
     /// Makes the change known.
     pub(super) fn apply(self, files: &mut Files) {
-        if self.segments.first().is_some_and(|first| files.segments.last().is_some_and(|last| last.base == first.base)) {
+        if self.segments.first().is_some_and(|first| files.segments.last().is_some_and(|last| last.base == first.base))
+        {
             files.segments.pop();
         }
         files.segments.extend(self.segments);
@@ -171,7 +176,7 @@ pub(super) fn plan_append(known: Option<&Files>, run: &SegmentRun) -> AppendPlan
         created: known.is_some_and(|files| files.created),
         names_unsynced: false,
     };
-    let mut plan = AppendPlan { first: Vec::new(), writes: Vec::new(), change };
+    let mut plan = AppendPlan { first: Vec::new(), writes: Vec::new(), change, read_soon: run.read_soon };
     plan.create_directory(&dir);
     let mut aborted = run.aborted.iter().peekable();
     let mut open: Option<SegmentWrites> = None;
@@ -279,7 +284,12 @@ impl AppendPlan {
             return;
         }
         let file = kind.path(dir, base);
-        let sync = if kind.is_synced() { WriteSync::Cached } else { WriteSync::Lazy };
+        let bytes: usize = data.iter().map(Bytes::len).sum();
+        let sync = match kind {
+            SegmentFile::Log if bytes >= BEHIND_BYTES_MIN && !self.read_soon => WriteSync::Behind,
+            kind if kind.is_synced() => WriteSync::Cached,
+            _ => WriteSync::Lazy,
+        };
         if kind.is_synced() {
             self.change.unsynced.push(file.clone());
         }

@@ -40,7 +40,10 @@ async fn filled(disk: Arc<dyn Disk>, topics: &[&str]) -> KafkaDirectories {
         for batch in &batches {
             state.apply(batch, Ticket::default());
         }
-        store.append(vec![SegmentRun { target: target(topic), batches, aborted: Vec::new() }]).await.unwrap();
+        store
+            .append(vec![SegmentRun { target: target(topic), batches, aborted: Vec::new(), read_soon: false }])
+            .await
+            .unwrap();
         let one = PartitionCheckpoint { target: target(topic), state, volatile: false, offline: false };
         store.checkpoint(vec![one]).await.unwrap();
     }
@@ -169,7 +172,7 @@ async fn an_index_that_lost_its_end_with_the_power_goes_on_without_a_hole() {
         }
         let store = KafkaDirectories::new(disk, 0);
         store.load(vec![target("t")]).await.unwrap();
-        let run = SegmentRun { target: target("t"), batches: batches(20..40), aborted: Vec::new() };
+        let run = SegmentRun { target: target("t"), batches: batches(20..40), aborted: Vec::new(), read_soon: false };
         store.append(vec![run]).await.unwrap();
         let index = simulated.content(&path(SegmentFile::Index)).unwrap();
         let offsets: Vec<u32> = index.chunks(8).map(|entry| IndexEntry::decode(entry).relative_offset).collect();
@@ -267,7 +270,8 @@ async fn what_is_read_is_the_whole_batches_that_fit_however_large_they_are() {
         let store = KafkaDirectories::new(disk, 0);
         let target = spec("t", LogConfig::default()).target();
         store.load(vec![target.clone()]).await.unwrap();
-        let run = SegmentRun { target: target.clone(), batches: batches.clone(), aborted: Vec::new() };
+        let run =
+            SegmentRun { target: target.clone(), batches: batches.clone(), aborted: Vec::new(), read_soon: false };
         store.append(vec![run]).await.unwrap();
         for (from, bytes_max) in (0..sizes.len()).flat_map(|from| (0..40).map(move |n| (from, n * 200_000))) {
             let read = store.read(target.key, ReadFrom::Offset(Offset(from as i64)), bytes_max).await.unwrap();
