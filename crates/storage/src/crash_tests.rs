@@ -72,6 +72,7 @@ fn specs() -> Vec<PartitionSpec> {
 fn options(dice: &mut Dice) -> StorageOptions {
     let limits = EngineLimits {
         slot_bytes_max: 1 << (10 + dice.below(4)),
+        direct_bytes_min: 200 << dice.below(6),
         slots_in_flight_max: 1 + dice.below(4) as usize,
         waiting_bytes_max: 1 << 20,
         unsettled_bytes_max: 16 << 10,

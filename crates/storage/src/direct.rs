@@ -1,21 +1,24 @@
-//! The task for direct writes that nobody waits for, or that would hold a reactor up; and what it shares with those who
-//! append.
+//! The task for direct writes: those that are synced, and of the others what nobody waits for or what would hold a reactor
+//! up. And what it shares with those who append.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::lane::slot::PartitionKey;
 use crate::lane::ticket::SlotFate;
-use crate::partition::Partition;
+use crate::partition::{Partition, WaitsForSpace};
 use crate::shared::{Phase, Shared};
 
 /// How long to wait before a full disk is tried again.
 const NO_SPACE_RETRY: Duration = Duration::from_millis(500);
+/// Partitions that are written at a time.
+const WRITES_TOGETHER: usize = 4;
 /// A write on a reactor's thread that takes longer than this sends those of the next while to the storage's own thread.
 const SLOW_WRITE: Duration = Duration::from_millis(5);
 const SLOW_FOR: Duration = Duration::from_secs(1);
@@ -24,6 +27,8 @@ const SLOW_FOR: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct DirectWork {
     partitions: Mutex<BTreeSet<PartitionKey>>,
+    /// Those that met a full disk.
+    stalled: Mutex<Vec<PartitionKey>>,
     changed: Notify,
     /// Bytes that wait to be written.
     bytes: AtomicUsize,
@@ -36,6 +41,15 @@ impl DirectWork {
     pub(crate) fn add(&self, key: PartitionKey) {
         self.partitions.lock().insert(key);
         self.changed.notify_one();
+    }
+
+    fn is_stalled(&self) -> bool {
+        !self.stalled.lock().is_empty()
+    }
+
+    fn try_again(&self) {
+        let stalled = std::mem::take(&mut *self.stalled.lock());
+        self.partitions.lock().extend(stalled);
     }
 
     /// There may be more to do, or an end to come to.
@@ -74,33 +88,35 @@ fn nanoseconds(time: Duration) -> u64 {
 
 /// Runs until, in phase `Draining`, nothing waits any more, or the storage has failed.
 pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut writes = FuturesUnordered::new();
     loop {
         let draining = *shared.phase.borrow() >= Phase::Draining;
-        let mut work = std::mem::take(&mut *shared.direct.partitions.lock());
         if draining {
-            work.extend(shared.partitions.read().keys());
+            let all: Vec<PartitionKey> = shared.partitions.read().keys().copied().collect();
+            shared.direct.partitions.lock().extend(all);
         }
-        let mut stalled = BTreeSet::new();
-        for key in work {
+        while writes.len() < WRITES_TOGETHER {
+            let Some(key) = shared.direct.partitions.lock().pop_first() else { break };
             let Some(partition) = shared.partition(key) else { continue };
-            if partition.write_direct().is_err() {
-                stalled.insert(key);
+            if let Some(write) = partition.begin_direct() {
+                writes.push(async move { (key, partition.write_apart(write).await) });
             }
-            // Others of the thread's runtime, where it is shared.
-            tokio::task::yield_now().await;
         }
         if shared.is_halted() {
             return forget(&shared);
         }
-        if draining && is_drained(&shared) {
+        if draining && writes.is_empty() && is_drained(&shared) {
             return;
         }
-        let waits = !stalled.is_empty();
-        shared.direct.partitions.lock().append(&mut stalled);
-        if waits {
-            shared.clock.sleep(NO_SPACE_RETRY).await;
-        } else {
-            shared.direct.changed.notified().await;
+        tokio::select! {
+            biased;
+            Some((key, written)) = writes.next() => match written {
+                // More may have come meanwhile.
+                Ok(()) => shared.direct.add(key),
+                Err(WaitsForSpace) => shared.direct.stalled.lock().push(key),
+            },
+            () = shared.direct.changed.notified() => {}
+            () = shared.clock.sleep(NO_SPACE_RETRY), if shared.direct.is_stalled() => shared.direct.try_again(),
         }
     }
 }

@@ -113,7 +113,7 @@ impl Materialiser {
             return false;
         }
         let queue = self.shared.queue.lock();
-        let nothing_else = queue.orders.is_empty() && queue.switching.is_empty();
+        let nothing_else = queue.orders.is_empty() && queue.switching.is_empty() && queue.hurried.is_empty();
         nothing_else && !queue.slots.is_empty() && queue.bytes < self.shared.limits.settle_bytes
     }
 
@@ -225,7 +225,21 @@ impl Materialiser {
                 partition.with_log(|log| log.in_segments(end));
             }
         }
+        self.let_direct_writes_go();
         Ok(())
+    }
+
+    /// Direct writes whose partition has nothing in the lane any more may begin.
+    fn let_direct_writes_go(&self) {
+        let hurried = std::mem::take(&mut self.shared.queue.lock().hurried);
+        for key in hurried {
+            match self.shared.partition(key) {
+                Some(partition) if partition.with_log(|log| !log.lane_is_settled()) => {
+                    self.shared.queue.lock().hurried.insert(key);
+                }
+                _ => self.shared.direct.add(key),
+            }
+        }
     }
 
     fn mark_dirty(&mut self, key: PartitionKey) {
@@ -298,6 +312,7 @@ fn settled_run(partition: &Partition, log: &mut PartitionLog, entries: Vec<SlotE
     for entry in entries {
         match entry {
             SlotEntryBody::LogStart(offset) => log.settled.start_at(offset),
+            SlotEntryBody::Reached(_) => {}
             SlotEntryBody::Batch(batch) => {
                 run.aborted.extend(log.settled.apply(&batch, crate::lane::Ticket::default()));
                 log.settled.transactions.settle(batch.header().next_offset());
@@ -320,7 +335,7 @@ fn by_partition(entries: Vec<SlotEntry>) -> BTreeMap<PartitionKey, Vec<SlotEntry
 fn lane_bytes(entry: &SlotEntry) -> usize {
     let body = match &entry.body {
         SlotEntryBody::Batch(batch) => batch.bytes().len(),
-        SlotEntryBody::LogStart(_) => 0,
+        SlotEntryBody::LogStart(_) | SlotEntryBody::Reached(_) => 0,
     };
     crate::lane::slot::INDEX_ENTRY_BYTES + body
 }

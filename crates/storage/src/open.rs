@@ -133,7 +133,8 @@ impl Storage {
         let ring = FileRing::open(Arc::clone(&disk), options.lane_file_bytes, limits, crashed).await?;
         let ring = Arc::new(ring);
         let slots: Arc<dyn SlotStore> = Arc::clone(&ring) as Arc<dyn SlotStore>;
-        let segments = Arc::new(KafkaDirectories::new(Arc::clone(&disk), last.map_or(0, |last| last.rounds)));
+        let (rounds, epoch) = (last.map_or(0, |last| last.rounds), crashed.map(|crashed| crashed.generation));
+        let segments = Arc::new(KafkaDirectories::new(Arc::clone(&disk), rounds, epoch));
         let checkpoints = segments.checkpoint_file();
         let targets = partitions.iter().map(PartitionSpec::target).collect::<Vec<SegmentTarget>>();
         let mut loaded = segments.load(targets).await?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub use by_time::TimestampedOffset;
 use direct::DirectWrite;
+pub(crate) use direct::WaitsForSpace;
 use millstream_model::batch::{Batch, TimestampType};
 use millstream_model::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId};
 use parking_lot::Mutex;
@@ -173,6 +174,10 @@ impl Partition {
         Self { key, topic, log: Mutex::new(log), shared }
     }
 
+    pub(crate) fn key(&self) -> PartitionKey {
+        self.key
+    }
+
     /// Id of the topic.
     #[must_use]
     pub fn topic_id(&self) -> TopicId {
@@ -222,14 +227,10 @@ impl Partition {
         let base_offset = log.live.log_end;
         Counters::add(&self.shared.counters.appended_bytes, bytes as u64);
         Counters::add(&self.shared.counters.appended_batches, batches.len() as u64);
-        let (ticket, write) = match log.path {
-            Durability::Fsync => (self.enqueue_all(&mut log, &batches, log_append_time), None),
-            Durability::Os => {
-                self.shared.direct.appended(bytes);
-                let place = |batch| log.append_direct(batch, log_append_time);
-                let ticket = batches.into_iter().map(place).last().unwrap_or_default();
-                (ticket, Some(DirectWrite::of(self)))
-            }
+        let (ticket, write) = if log.goes_direct(bytes, self.shared.limits.direct_bytes_min) {
+            self.append_direct(&mut log, batches, bytes, log_append_time)
+        } else {
+            (self.enqueue_all(&mut log, &batches, log_append_time), None)
         };
         let last_offset = log.live.log_end.plus(-1);
         drop(log);
@@ -259,6 +260,30 @@ impl Partition {
         }
         let direct_room = self.shared.direct.bytes() < self.shared.limits.waiting_bytes_max;
         if direct_room && self.shared.lane.lock().has_room() { Ok(()) } else { Err(AppendError::Overloaded) }
+    }
+
+    /// Leaves batches to be written to their segment without the lane.
+    fn append_direct(
+        self: &Arc<Self>,
+        log: &mut PartitionLog,
+        batches: Batches,
+        bytes: usize,
+        append_time: Option<TimestampMs>,
+    ) -> (Ticket, Option<DirectWrite>) {
+        self.shared.direct.appended(bytes);
+        let ticket = batches.into_iter().map(|batch| log.append_direct(batch, append_time)).last();
+        let write = match log.path {
+            Durability::Os => Some(DirectWrite::of(self)),
+            Durability::Fsync => {
+                if log.lane_is_settled() {
+                    self.shared.direct.add(self.key);
+                } else {
+                    self.shared.wait_for_lane(self.key);
+                }
+                None
+            }
+        };
+        (ticket.unwrap_or_default(), write)
     }
 
     /// Puts batches on their way through the lane.
@@ -491,7 +516,7 @@ impl Partition {
         }
         for entry in entries {
             if let SlotEntryBody::Batch(batch) = entry {
-                log.durable(batch);
+                log.durable_in_lane(batch);
             }
         }
         log.notify_watchers();

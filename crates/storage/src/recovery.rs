@@ -6,8 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use millstream_model::Offset;
-
 use crate::disk::DiskError;
 use crate::lane::session::Session;
 use crate::lane::slot::{PartitionKey, Slot, SlotEntry, SlotEntryBody, SlotError, decode, decode_header};
@@ -140,13 +138,17 @@ impl<'a> Replay<'a> {
                 log.start_at(*offset);
                 Ok(news)
             }
+            SlotEntryBody::Reached(offset) if *offset > log.live.log_end => {
+                Err(format!("its segments held records up to offset {offset}, they end at {}", log.live.log_end))
+            }
+            SlotEntryBody::Reached(_) => Ok(false),
             SlotEntryBody::Batch(batch) => {
                 let (header, end) = (batch.header(), log.live.log_end);
                 if header.last_offset() < end {
                     return Ok(false);
                 }
                 if header.base_offset != end {
-                    return Err((end, header.base_offset));
+                    return Err(format!("the lane goes on at offset {}, the log ends at {end}", header.base_offset));
                 }
                 log.replayed(batch);
                 self.done.batches += 1;
@@ -160,8 +162,8 @@ impl<'a> Replay<'a> {
                 }
                 news
             }
-            Err((end, base)) => {
-                self.offline(entry.key, &gap(end, base));
+            Err(reason) => {
+                self.offline(entry.key, &reason);
                 false
             }
         }
@@ -182,8 +184,4 @@ impl<'a> Replay<'a> {
             self.offline(key, "a damaged slot of the lane may have held its newest records");
         }
     }
-}
-
-fn gap(end: Offset, base: Offset) -> String {
-    format!("the lane goes on at offset {base}, the log ends at {end}")
 }

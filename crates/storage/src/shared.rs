@@ -2,7 +2,7 @@
 //!
 //! Lock order: a partition's log, then the lane, then the settle queue; none is held across an await.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -53,6 +53,8 @@ pub(crate) struct SettleQueue {
     pub(crate) switching: Vec<PartitionKey>,
     /// Partitions whose segments have batches that no checkpoint covers and that did not come through the lane.
     pub(crate) changed: Vec<PartitionKey>,
+    /// Partitions with a direct write that waits until what came before through the lane is in their segments.
+    pub(crate) hurried: BTreeSet<PartitionKey>,
 }
 
 impl SettleQueue {
@@ -147,6 +149,13 @@ impl Shared {
         self.lane_work.notify_one();
         self.settle_work.notify_one();
         self.direct.look();
+    }
+
+    /// A direct write of the partition waits for what came before through the lane.
+    pub(crate) fn wait_for_lane(&self, key: PartitionKey) {
+        if self.queue.lock().hurried.insert(key) {
+            self.settle_work.notify_one();
+        }
     }
 
     /// Batches of a partition have reached its segment without the lane; `first` names it when these are the first since

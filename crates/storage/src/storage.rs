@@ -263,6 +263,7 @@ impl Storage {
                 shared.direct.written(dropped.bytes);
                 dropped.fates().for_each(SlotFate::durable);
             });
+            shared.lane.lock().forget(partition.key());
         }
         let edits: Vec<SegmentEdit> = deleted.iter().map(|(key, _)| SegmentEdit::Remove(*key)).collect();
         let ordered = (!edits.is_empty()).then(|| {

@@ -17,6 +17,7 @@ use futures_util::future::{BoxFuture, ready};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use super::cache_price::CachePrice;
 use super::open_files::{OpenFiles, Sync};
 use super::platform;
 use super::read_buffers::ReadBuffers;
@@ -81,6 +82,7 @@ impl FileDisk {
             root: root.to_owned(),
             open: OpenFiles::default(),
             buffers: ReadBuffers::default(),
+            cache_price: CachePrice::default(),
             behind_refused: AtomicBool::new(false),
         });
         let mut disk = Self { queue, files, threads: Vec::new(), root: root.to_owned(), _lock: lock };
@@ -158,6 +160,7 @@ struct FileOps {
     root: PathBuf,
     open: OpenFiles,
     buffers: ReadBuffers,
+    cache_price: CachePrice,
     /// The file system does not know how to write past its cache.
     behind_refused: AtomicBool,
 }
@@ -239,7 +242,7 @@ impl FileOps {
 
     fn write(&self, full: &Path, at: u64, data: &[Bytes], sync: WriteSync) -> io::Result<()> {
         let file = match sync {
-            WriteSync::Cached | WriteSync::Behind => self.open.writable(full, Sync::Awaited)?,
+            WriteSync::Cached | WriteSync::Behind | WriteSync::Synced => self.open.writable(full, Sync::Awaited)?,
             WriteSync::Lazy => self.open.writable(full, Sync::None)?,
             WriteSync::Durable => {
                 let file = self.open.durable(full)?;
@@ -251,19 +254,30 @@ impl FileOps {
                 return Ok(());
             }
         };
-        if sync == WriteSync::Behind && !self.behind_refused.load(Ordering::Relaxed) {
-            return self.write_behind(&file, data, at);
+        if matches!(sync, WriteSync::Behind | WriteSync::Synced) && !self.behind_refused.load(Ordering::Relaxed) {
+            self.write_behind(&file, data, at)?;
+        } else {
+            platform::write_pieces(&file, data, at)?;
         }
-        platform::write_pieces(&file, data, at)
+        if sync == WriteSync::Synced {
+            self.open.syncing(full);
+            // Of no kind that is tried again.
+            file.sync_data().map_err(|error| io::Error::other(format!("syncing it: {error}")))?;
+        }
+        Ok(())
     }
 
-    /// Writes past the page cache as far as there are whole blocks. What ends in the middle of one stays cached: the next
-    /// write goes on there, and would have to read the block first.
+    /// Writes past the page cache while pages are dear, as far as there are whole blocks. What ends in the middle of one
+    /// stays cached: the next write goes on there, and would have to read the block first.
     fn write_behind(&self, file: &File, data: &[Bytes], at: u64) -> io::Result<()> {
-        let end = at + data.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        let bytes: usize = data.iter().map(Bytes::len).sum();
+        let end = at + bytes as u64;
         let whole_end = end - end % BLOCK_BYTES as u64;
-        if whole_end <= at {
-            return platform::write_pieces(file, data, at);
+        if whole_end <= at || self.cache_price.keeps(bytes) {
+            let before = platform::thread_time();
+            platform::write_pieces(file, data, at)?;
+            self.cache_price.paid(bytes, platform::thread_time().saturating_sub(before));
+            return Ok(());
         }
         let (whole, rest) = split_pieces(data, usize::try_from(whole_end - at).unwrap_or(usize::MAX));
         if !platform::write_behind(file, &whole, at)? {

@@ -4,6 +4,7 @@
 //! Paths are relative to the disk's root. An operation starts when it is submitted, not when its future is polled.
 
 mod aligned;
+mod cache_price;
 mod file;
 mod open_files;
 mod platform;
@@ -71,10 +72,12 @@ pub enum ReadCache {
 pub enum WriteSync {
     /// When it is in the page cache; a `SyncFile` will follow.
     Cached,
-    /// As `Cached`; nobody is expected to read it soon, so the page cache need not keep it.
+    /// As `Cached`; nobody is expected to read it soon, so the page cache keeps it only while that is cheap.
     Behind,
     /// When it is in the page cache; nobody will ask whether it reaches the device.
     Lazy,
+    /// As `Behind`, and then when it is on the device with everything written to the file before.
+    Synced,
     /// When it is on the device. `at`, length and memory must be aligned to `BLOCK_BYTES`.
     Durable,
 }

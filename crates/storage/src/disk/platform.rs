@@ -3,8 +3,10 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::time::ClockId;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::prefer_this_thread;
@@ -14,6 +16,12 @@ pub(super) use linux::{open_direct, open_durable, read_cached, write_behind, wri
 pub(crate) use portable::prefer_this_thread;
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{open_direct, open_durable, read_cached, write_behind, write_durable, write_pieces};
+
+/// CPU time that the calling thread has used.
+pub(super) fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
 
 #[cfg(target_os = "linux")]
 mod linux {

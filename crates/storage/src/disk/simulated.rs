@@ -397,8 +397,11 @@ impl State {
                     self.write_back(&file, at..at + data.iter().map(|piece| piece.len() as u64).sum::<u64>());
                 }
                 let (inode, id) = self.change_file(&file, Unsynced::Write { at, data: data.concat() })?;
-                let durable = sync == WriteSync::Durable;
-                done(if durable { Settles::Changes(inode, vec![id]) } else { Settles::Nothing })
+                match sync {
+                    WriteSync::Synced => done(self.sync(&file)?),
+                    WriteSync::Durable => done(Settles::Changes(inode, vec![id])),
+                    WriteSync::Cached | WriteSync::Behind | WriteSync::Lazy => done(Settles::Nothing),
+                }
             }
             DiskOp::SetLength { file, length } => {
                 self.change_file(&file, Unsynced::Length(length))?;

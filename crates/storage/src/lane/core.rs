@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::slot::{LaneEntry, LaneId, Seal, Slot, SlotKind};
+use millstream_model::Offset;
+
+use super::slot::{LaneEntry, LaneEntryBody, LaneId, PartitionKey, Seal, Slot, SlotKind};
 use super::ticket::{SlotFate, Ticket};
 use crate::slots::SlotId;
 
@@ -81,6 +83,8 @@ pub(crate) struct LaneCore {
     uncovered: bool,
     waiting: VecDeque<OpenSlot>,
     waiting_bytes: usize,
+    /// What segments hold without the lane; it rides in the next slot, nobody waits for it.
+    reached: BTreeMap<PartitionKey, Offset>,
     in_flight: BTreeMap<u64, InFlight>,
     unsettled_bytes: usize,
     halted: bool,
@@ -99,6 +103,7 @@ impl LaneCore {
             uncovered: false,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            reached: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             unsettled_bytes: 0,
             halted: false,
@@ -120,6 +125,16 @@ impl LaneCore {
         self.waiting.back_mut().expect("one was pushed").push(entry)
     }
 
+    /// A partition's segments hold durably what lies below `end`, without the lane.
+    pub(crate) fn reached(&mut self, key: PartitionKey, end: Offset) {
+        self.reached.insert(key, end);
+    }
+
+    /// A topic's partition is gone.
+    pub(crate) fn forget(&mut self, key: PartitionKey) {
+        self.reached.remove(&key);
+    }
+
     /// Seals the next slot when it may be written now: a full one while others are in flight, else whatever there is
     /// when none is, so that one slot carries all that arrived while the last was written.
     pub(crate) fn seal(&mut self) -> Option<SealedSlot> {
@@ -130,20 +145,28 @@ impl LaneCore {
         }
         let open = self.waiting.pop_front()?;
         self.waiting_bytes -= open.bytes;
+        Some(self.seal_data(open))
+    }
+
+    fn seal_data(&mut self, mut open: OpenSlot) -> SealedSlot {
+        for (key, end) in std::mem::take(&mut self.reached) {
+            open.push(LaneEntry { key, body: LaneEntryBody::Reached(end) });
+        }
         self.unsettled_bytes += open.bytes;
         let seal = self.next_seal(SlotKind::Data);
-        Some(SealedSlot { seal, entries: open.entries, fate: open.fate })
+        SealedSlot { seal, entries: open.entries, fate: open.fate }
     }
 
     /// Whether the lane is idle and a later slot is needed to say that the last is durable, or that slots can be released.
     pub(crate) fn needs_mark(&self) -> bool {
-        let needed = self.uncovered || self.published_low_water < self.low_water;
+        let needed = self.uncovered || self.published_low_water < self.low_water || !self.reached.is_empty();
         needed && self.is_idle() && !self.halted
     }
 
-    /// Seals a slot without entries when one is needed.
+    /// Seals a slot that nobody waits for when one is needed.
     pub(crate) fn seal_mark(&mut self) -> Option<SealedSlot> {
-        self.needs_mark().then(|| self.seal_empty())
+        let needed = self.needs_mark();
+        needed.then(|| if self.reached.is_empty() { self.seal_empty() } else { self.seal_data(OpenSlot::default()) })
     }
 
     /// Seals the session's last slot, which covers all before it; they must be acknowledged and settled.

@@ -18,8 +18,8 @@ pub const HEADER_BYTES: usize = 96;
 pub const INDEX_ENTRY_BYTES: usize = 64;
 /// First bytes of every slot.
 pub const MAGIC: [u8; 8] = *b"MILLSLOT";
-/// Version that is written; a slot of a later one is not read.
-pub const VERSION: u16 = 1;
+/// Version that is written; a slot of a later one is not read. Version 1 had no `Reached`.
+pub const VERSION: u16 = 2;
 
 const _: () =
     assert!(HEADER_BYTES.is_multiple_of(32) && INDEX_ENTRY_BYTES == 16 + 4 + 4 + 8 + 8 + 4 + 4 + 8 + 2 + 2 + 4);
@@ -73,6 +73,8 @@ pub(crate) enum LaneEntryBody {
     Batch(StampedBatch),
     /// The partition's log starts at this offset from now on.
     LogStart(Offset),
+    /// The partition's segments hold durably what lies below this offset and is in no slot.
+    Reached(Offset),
 }
 
 /// One entry on its way into a slot.
@@ -88,7 +90,7 @@ impl LaneEntry {
         INDEX_ENTRY_BYTES
             + match &self.body {
                 LaneEntryBody::Batch(batch) => batch.len(),
-                LaneEntryBody::LogStart(_) => 0,
+                LaneEntryBody::LogStart(_) | LaneEntryBody::Reached(_) => 0,
             }
     }
 }
@@ -107,6 +109,8 @@ pub enum SlotEntryBody {
     Batch(Batch),
     /// The partition's log starts at this offset from now on.
     LogStart(Offset),
+    /// The partition's segments hold durably what lies below this offset and is in no slot.
+    Reached(Offset),
 }
 
 /// A sealed or decoded slot.
@@ -156,7 +160,7 @@ pub(crate) fn encode(seal: Seal, entries: &[LaneEntry]) -> (Slot, Bytes) {
     for (number, entry) in entries.iter().enumerate() {
         let length = match &entry.body {
             LaneEntryBody::Batch(batch) => batch.copy_to(&mut out[at..]),
-            LaneEntryBody::LogStart(_) => 0,
+            LaneEntryBody::LogStart(_) | LaneEntryBody::Reached(_) => 0,
         };
         let index = index_at + number * INDEX_ENTRY_BYTES;
         put_index_entry(&mut out[index..index + INDEX_ENTRY_BYTES], entry, at, length);
@@ -190,6 +194,7 @@ fn slices(entries: &[LaneEntry], bytes: &Bytes) -> Vec<SlotEntry> {
                 SlotEntryBody::Batch(Batch::framed(&slice).expect("a stamped batch keeps its frame"))
             }
             LaneEntryBody::LogStart(offset) => SlotEntryBody::LogStart(*offset),
+            LaneEntryBody::Reached(offset) => SlotEntryBody::Reached(*offset),
         };
         SlotEntry { key: entry.key, body }
     };
@@ -233,6 +238,9 @@ fn header_crc(header: &[u8]) -> u32 {
 
 const KIND_BATCH: u8 = 1;
 const KIND_LOG_START: u8 = 2;
+const KIND_REACHED: u8 = 3;
+
+const NO_PRODUCER: (ProducerId, ProducerEpoch, Sequence) = (ProducerId::NONE, ProducerEpoch::NONE, Sequence::NONE);
 
 fn put_index_entry(out: &mut [u8], entry: &LaneEntry, at: usize, length: usize) {
     out[0..16].copy_from_slice(entry.key.topic_id.0.as_bytes());
@@ -243,9 +251,8 @@ fn put_index_entry(out: &mut [u8], entry: &LaneEntry, at: usize, length: usize) 
             let producer = (header.producer_id, header.producer_epoch, header.base_sequence);
             (KIND_BATCH, header.base_offset, header.last_offset(), producer)
         }
-        LaneEntryBody::LogStart(offset) => {
-            (KIND_LOG_START, *offset, *offset, (ProducerId::NONE, ProducerEpoch::NONE, Sequence::NONE))
-        }
+        LaneEntryBody::LogStart(offset) => (KIND_LOG_START, *offset, *offset, NO_PRODUCER),
+        LaneEntryBody::Reached(offset) => (KIND_REACHED, *offset, *offset, NO_PRODUCER),
     };
     out[20] = kind;
     out[24..32].copy_from_slice(&base.0.to_be_bytes());
@@ -335,8 +342,10 @@ fn decode_entry(index: &[u8], body: &Bytes, whole: bool) -> Result<SlotEntry, Pa
         index: PartitionIndex(i32::from_be_bytes(array(&index[16..20]))),
     };
     let base = Offset(i64::from_be_bytes(array(&index[24..32])));
-    if index[20] == KIND_LOG_START {
-        return Ok(SlotEntry { key, body: SlotEntryBody::LogStart(base) });
+    match index[20] {
+        KIND_LOG_START => return Ok(SlotEntry { key, body: SlotEntryBody::LogStart(base) }),
+        KIND_REACHED => return Ok(SlotEntry { key, body: SlotEntryBody::Reached(base) }),
+        _ => {}
     }
     let at = u32::from_be_bytes(array(&index[40..44])) as usize;
     let length = u32::from_be_bytes(array(&index[44..48])) as usize;

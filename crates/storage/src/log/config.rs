@@ -53,6 +53,8 @@ impl Default for LogConfig {
 pub struct EngineLimits {
     /// A slot is sealed when it holds this many bytes; one larger batch gets a slot of its own.
     pub slot_bytes_max: usize,
+    /// From so many bytes on that a partition has waiting, its batches go to the segment without the lane.
+    pub direct_bytes_min: usize,
     /// Slots that are being written at the same time.
     pub slots_in_flight_max: usize,
     /// Appended bytes that may wait for their slot; beyond, appends are refused.
@@ -93,6 +95,7 @@ impl Default for EngineLimits {
     fn default() -> Self {
         Self {
             slot_bytes_max: 4 << 20,
+            direct_bytes_min: 1 << 20,
             slots_in_flight_max: 4,
             waiting_bytes_max: 256 << 20,
             unsettled_bytes_max: 64 << 20,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use millstream_model::Offset;
 use millstream_model::batch::Batch;
 use smallvec::SmallVec;
 
@@ -61,6 +62,11 @@ impl DirectQueue {
         self.waiting.bytes += batch.bytes().len();
         self.waiting.batches.push(batch);
         self.waiting.aborted.extend(aborted);
+    }
+
+    /// Offset of the first batch that waits.
+    pub(crate) fn first_offset(&self) -> Option<Offset> {
+        self.waiting.batches.first().map(|batch| batch.header().base_offset)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

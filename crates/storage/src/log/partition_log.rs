@@ -94,6 +94,8 @@ pub(crate) struct PartitionLog {
     pub(crate) bytes: u64,
     /// Log start of the newest durable checkpoint.
     pub(crate) checkpointed_start: Offset,
+    /// Bytes that went into the lane and are not durable yet.
+    in_lane_bytes: usize,
     /// Batches below the high watermark, newest last; contiguous up to it.
     tail: VecDeque<Batch>,
     /// When a reader last wanted what only the segments have, on the monotonic clock.
@@ -122,6 +124,7 @@ impl PartitionLog {
             bytes: loaded.bytes,
             checkpointed_start: live.log_start,
             segments_read: None,
+            in_lane_bytes: 0,
             tail: VecDeque::new(),
             in_segments_below: live.log_end,
             aborted: loaded.aborted,
@@ -175,6 +178,20 @@ impl PartitionLog {
         Ok((AppendPlan::Fresh, Ticket::default()))
     }
 
+    /// Whether an append of so many bytes goes to the segment without the lane.
+    pub(crate) fn goes_direct(&self, bytes: usize, direct_bytes_min: usize) -> bool {
+        match self.path {
+            Durability::Os => true,
+            // What follows a direct batch must not be durable before it.
+            Durability::Fsync => !self.direct.is_quiet() || self.in_lane_bytes + bytes >= direct_bytes_min,
+        }
+    }
+
+    /// Whether all that came before what waits to be written directly is in the segments.
+    pub(crate) fn lane_is_settled(&self) -> bool {
+        self.direct.first_offset().is_none_or(|first| first == self.in_segments_below)
+    }
+
     /// The batch at the log's end, stamped with its place.
     pub(crate) fn stamp(&self, batch: &Batch, append_time: Option<TimestampMs>) -> StampedBatch {
         StampedBatch::new(batch, self.live.log_end, self.leader_epoch, append_time)
@@ -183,6 +200,7 @@ impl PartitionLog {
     /// Takes a stamped batch, whose `ticket` says when it is durable, as the log's new end.
     pub(crate) fn appended(&mut self, original: &Batch, stamped: &StampedBatch, ticket: Ticket) {
         self.bytes += stamped.len() as u64;
+        self.in_lane_bytes += stamped.len();
         let aborted = self.live.apply_header(stamped.header(), control_of(original), ticket);
         self.aborted.extend(aborted);
     }
@@ -212,6 +230,12 @@ impl PartitionLog {
         if let Some(aborted) = self.live.apply(batch, Ticket::default()) {
             self.aborted.push(aborted);
         }
+        self.durable(batch);
+    }
+
+    /// A batch that went into the lane is durable there.
+    pub(crate) fn durable_in_lane(&mut self, batch: &Batch) {
+        self.in_lane_bytes -= batch.bytes().len();
         self.durable(batch);
     }
 

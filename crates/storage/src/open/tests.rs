@@ -808,6 +808,10 @@ impl SegmentStore for Panicking {
         panic!("as a broken invariant does")
     }
 
+    fn append_direct(&self, _: SegmentRun, _: Durability) -> BoxFuture<'_, Result<(), SegmentError>> {
+        panic!("as a broken invariant does")
+    }
+
     fn append_now(&self, _: SegmentRun) -> Result<(), SegmentError> {
         panic!("as a broken invariant does")
     }

@@ -1,5 +1,7 @@
-//! Batches that go straight to their segment: everything under `millstream.durability=os`. Whoever waits for a batch
-//! writes what its partition has gathered, so requests that come together share one write and nobody is woken for it.
+//! Batches that go straight to their segment: everything under `millstream.durability=os`, large runs under `fsync`.
+//!
+//! Under `os` whoever waits for a batch writes what its partition has gathered, so requests that come together share one
+//! write and nobody is woken for it. Synced writes are the storage's own task's; the lane is told how far they reached.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +11,7 @@ use parking_lot::MutexGuard;
 use super::Partition;
 use crate::lane::Ticket;
 use crate::lane::ticket::SlotFate;
+use crate::log::config::Durability;
 use crate::log::direct::DirectRun;
 use crate::log::partition_log::PartitionLog;
 use crate::room::Writer;
@@ -51,6 +54,14 @@ impl Drop for DirectWrite {
 #[derive(Debug)]
 pub(crate) struct WaitsForSpace;
 
+/// A direct write that has begun.
+#[derive(Debug)]
+pub(crate) struct DirectRound {
+    run: DirectRun,
+    write: SegmentRun,
+    durability: Durability,
+}
+
 impl Partition {
     /// Writes what waits, on a thread that must not be held up for long.
     fn write_direct_here(&self) {
@@ -60,39 +71,40 @@ impl Partition {
             if !direct.may_write_here(began) {
                 break;
             }
-            let Some((run, write)) = self.begin_direct() else { return };
-            let written = self.write_segments(run, write);
+            let Some(round) = self.begin_direct() else { return };
+            let done = self.shared.segments.append_now(round.write.clone());
             direct.wrote_here(began, self.shared.clock.monotonic());
-            if written.is_err() {
+            if self.end_direct(round, done).is_err() {
                 break;
             }
         }
         direct.add(self.key);
     }
 
-    /// Writes what waits, on a thread that may be held up.
-    pub(crate) fn write_direct(&self) -> Result<(), WaitsForSpace> {
-        while let Some((run, write)) = self.begin_direct() {
-            self.write_segments(run, write)?;
-        }
-        Ok(())
+    /// Writes what was begun on the disk's threads.
+    pub(crate) async fn write_apart(&self, round: DirectRound) -> Result<(), WaitsForSpace> {
+        let done = self.shared.segments.append_direct(round.write.clone(), round.durability).await;
+        self.end_direct(round, done)
     }
 
-    fn begin_direct(&self) -> Option<(DirectRun, SegmentRun)> {
+    /// Takes what waits to be written, and the right to write it; none when there is nothing, somebody writes, or what
+    /// came before through the lane has not settled.
+    pub(crate) fn begin_direct(&self) -> Option<DirectRound> {
         let mut log = self.log.lock();
-        if log.fault.is_some() || self.shared.is_halted() {
+        if log.fault.is_some() || self.shared.is_halted() || !log.lane_is_settled() {
             return None;
         }
         let run = log.direct.begin_write()?;
         let write = self.run(&log, run.batches.clone(), run.aborted.clone());
-        Some((run, write))
+        Some(DirectRound { run, write, durability: log.path })
     }
 
-    fn write_segments(&self, run: DirectRun, write: SegmentRun) -> Result<(), WaitsForSpace> {
-        match self.shared.segments.append_now(write) {
+    fn end_direct(&self, round: DirectRound, done: Result<(), SegmentError>) -> Result<(), WaitsForSpace> {
+        let DirectRound { run, durability, .. } = round;
+        match done {
             Ok(()) => {
                 self.shared.room.set_refused(Writer::Direct, false);
-                self.end_direct(run);
+                self.direct_written(&run, durability);
                 Ok(())
             }
             Err(SegmentError::Disk(error)) if self.shared.waits_for_space(&error) => {
@@ -113,7 +125,7 @@ impl Partition {
     }
 
     /// What was written is settled, and readers may see it.
-    fn end_direct(&self, run: DirectRun) {
+    fn direct_written(&self, run: &DirectRun, durability: Durability) {
         let end = run.batches.last().map(|batch| batch.header().next_offset());
         let mut log = self.log.lock();
         for batch in &run.batches {
@@ -129,6 +141,10 @@ impl Partition {
         self.end_write(log);
         run.fates().for_each(SlotFate::durable);
         self.shared.direct.written(run.bytes);
+        if let (Durability::Fsync, Some(end)) = (durability, end) {
+            self.shared.lane.lock().reached(self.key, end);
+            self.shared.lane_work.notify_one();
+        }
         self.shared.wrote_beyond_checkpoint(news.then_some(self.key), run.bytes as u64);
         self.shared
             .keep_in_tail(TailPiece { bytes: run.bytes, ends: end.map(|end| (self.key, end)).into_iter().collect() });

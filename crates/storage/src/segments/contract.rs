@@ -101,10 +101,10 @@ async fn memory_keeps_the_contract() {
 async fn kafkas_directories_keep_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(dir.path(), 2).unwrap());
-    contract(&KafkaDirectories::new(disk, 0)).await;
+    contract(&KafkaDirectories::new(disk, 0, None)).await;
     for seed in 0..10 {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(seed));
-        contract(&KafkaDirectories::new(disk, 0)).await;
+        contract(&KafkaDirectories::new(disk, 0, None)).await;
     }
 }
 
@@ -112,5 +112,5 @@ async fn kafkas_directories_keep_the_contract() {
 async fn kafkas_directories_are_cut_to_their_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(dir.path(), 2).unwrap());
-    reload(&KafkaDirectories::new(Arc::clone(&disk), 0), &KafkaDirectories::new(disk, 0)).await;
+    reload(&KafkaDirectories::new(Arc::clone(&disk), 0, None), &KafkaDirectories::new(disk, 0, None)).await;
 }

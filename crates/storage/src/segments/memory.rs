@@ -13,6 +13,7 @@ use super::{
     SegmentStore, SegmentSummary, SegmentTarget,
 };
 use crate::lane::slot::PartitionKey;
+use crate::log::config::Durability;
 use crate::log::state::LogState;
 use crate::log::transactions::AbortedTransaction;
 
@@ -80,6 +81,10 @@ impl SegmentStore for MemorySegments {
 
     fn append(&self, runs: Vec<SegmentRun>) -> BoxFuture<'_, Result<(), SegmentError>> {
         ready(runs.into_iter().try_for_each(|run| self.append_now(run))).boxed()
+    }
+
+    fn append_direct(&self, run: SegmentRun, _: Durability) -> BoxFuture<'_, Result<(), SegmentError>> {
+        ready(self.append_now(run)).boxed()
     }
 
     fn append_now(&self, run: SegmentRun) -> Result<(), SegmentError> {

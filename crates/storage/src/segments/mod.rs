@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 
 use crate::disk::DiskError;
 use crate::lane::slot::PartitionKey;
-use crate::log::config::LogConfig;
+use crate::log::config::{Durability, LogConfig};
 use crate::log::state::LogState;
 use crate::log::transactions::AbortedTransaction;
 
@@ -154,6 +154,10 @@ pub trait SegmentStore: fmt::Debug + Send + Sync {
     /// # Errors
     /// As `append`.
     fn append_now(&self, run: SegmentRun) -> Result<(), SegmentError>;
+
+    /// As `append`, of one partition, on threads of the disk. With `Durability::Fsync` everything of the partition is
+    /// durable when it resolves, without a checkpoint: a later `load` finds it by its leader epoch.
+    fn append_direct(&self, run: SegmentRun, durability: Durability) -> BoxFuture<'_, Result<(), SegmentError>>;
 
     /// Makes everything durable that was appended to these partitions before the first poll, then the checkpoints
     /// themselves. Appends may go on meanwhile, if it is not polled during one; edits may not.

@@ -31,7 +31,7 @@ fn entries() -> Vec<LaneEntry> {
 fn an_empty_slot_is_these_bytes() {
     let (_, bytes) = encode(seal(SlotKind::Mark), &[]);
     assert_eq!(bytes.len(), BLOCK_BYTES);
-    assert_eq!(&bytes[0..12], b"MILLSLOT\0\x01\0\x01");
+    assert_eq!(&bytes[0..12], b"MILLSLOT\0\x02\0\x01");
     let numbers: Vec<u64> = bytes[16..56].chunks(8).map(|long| u64::from_be_bytes(array(long))).collect();
     assert_eq!(numbers, [2, 3, 4, 5, 6]);
     let numbers: Vec<u32> = bytes[56..76].chunks(4).map(|int| u32::from_be_bytes(array(int))).collect();
@@ -69,10 +69,10 @@ fn a_slot_decodes_to_what_was_encoded() {
 fn a_slot_of_a_later_version_is_named() {
     let (_, bytes) = encode(seal(SlotKind::Mark), &[]);
     let mut later = bytes.to_vec();
-    later[9] = 2;
+    later[9] = 3;
     let crc = header_crc(&later);
     later[12..16].copy_from_slice(&crc.to_be_bytes());
-    assert_eq!(decode(&later.into()), Err(SlotError::Newer(2)));
+    assert_eq!(decode(&later.into()), Err(SlotError::Newer(3)));
 }
 
 #[test]

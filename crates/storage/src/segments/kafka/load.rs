@@ -1,7 +1,7 @@
-//! Brings partitions to their checkpoints at start: cuts files, scans those of volatile partitions and of those without a
-//! checkpoint, moves unknown directories aside.
+//! Brings partitions to their checkpoints at start: scans what lies beyond, cuts the rest, moves unknown directories aside.
 //!
-//! Nothing that could be the only copy of a record is deleted: what lies beyond a checkpoint is in the lane.
+//! Nothing that could be the only copy of a record is deleted: beyond a checkpoint lies what is in the lane, what was
+//! written without it and is whole, and what was never acknowledged.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use millstream_model::batch::{Batch, BatchError, BatchHeader, HEADER_BYTES};
-use millstream_model::{Offset, TimestampMs};
+use millstream_model::{LeaderEpoch, Offset, TimestampMs};
 
 use super::checkpoint::{LoadedCheckpoints, decode_record};
 use super::formats::{
@@ -29,13 +29,25 @@ const LOADED_TOGETHER: usize = 16;
 /// Bytes read at a time when a log is scanned.
 const SCAN_BYTES: usize = 1 << 20;
 
-/// Whether a scan takes batches that do not follow each other without a gap.
+/// Which batches a scan takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holes {
-    /// A gap was torn by a crash: what lies after it goes.
-    Refused,
-    /// The log comes from elsewhere and may have been compacted.
-    Kept,
+enum Takes {
+    /// Those that follow each other: a gap was torn by a crash, what lies after it goes.
+    Contiguous,
+    /// Those, of this leader epoch: other bytes may be left from before an earlier end was cut.
+    OfEpoch(LeaderEpoch),
+    /// All with rising offsets: the log comes from elsewhere and may have been compacted.
+    WithHoles,
+}
+
+impl Takes {
+    fn takes(self, header: &BatchHeader, log_end: Offset) -> bool {
+        match self {
+            Self::Contiguous => header.base_offset == log_end,
+            Self::OfEpoch(epoch) => header.base_offset == log_end && header.partition_leader_epoch == epoch,
+            Self::WithHoles => header.base_offset >= log_end,
+        }
+    }
 }
 
 /// A partition's outcome and what is known of its files.
@@ -133,12 +145,17 @@ impl KafkaDirectories {
         files.segments.drain(..dropped);
         files.epochs = record.state.epochs.entries().to_vec();
         let mut log = LoadedLog { state: record.state, volatile: record.volatile, ..LoadedLog::default() };
-        if let Some(reason) = self.cut(&mut files, log_start, record.volatile).await? {
+        let takes = match self.crashed {
+            _ if record.volatile => Some(Takes::Contiguous),
+            Some(epoch) => Some(Takes::OfEpoch(epoch)),
+            None => None,
+        };
+        if let Some(reason) = self.cut(&mut files, log_start, takes.is_some()).await? {
             return Ok((files, Loaded::Offline(reason)));
         }
         log.aborted = self.read_aborted(&files).await?;
-        if record.volatile {
-            self.scan(&mut files, &mut log, Holes::Refused).await?;
+        if let Some(takes) = takes {
+            self.scan(&mut files, &mut log, takes).await?;
         }
         log.bytes = files.bytes();
         Ok((files, Loaded::Log(log)))
@@ -165,8 +182,8 @@ impl KafkaDirectories {
         } else if checkpoints.damaged {
             return Ok((files, Loaded::Offline("its checkpoint may be the damaged one".into())));
         } else if volatile || checkpoints.absent || topic_id.is_some() {
-            let holes = if checkpoints.absent { Holes::Kept } else { Holes::Refused };
-            self.scan(&mut files, &mut log, holes).await?;
+            let takes = if checkpoints.absent { Takes::WithHoles } else { Takes::Contiguous };
+            self.scan(&mut files, &mut log, takes).await?;
         } else {
             // Not even its first file was whole when the power went: the lane has all that was synced.
             self.disk.perform(DiskOp::RemoveDir(dir)).await?;
@@ -177,12 +194,13 @@ impl KafkaDirectories {
         Ok((files, Loaded::Log(log)))
     }
 
-    /// Cuts the files to what the checkpoint says; when they are shorter, says so. A volatile log keeps what is longer.
-    async fn cut(&self, files: &mut Files, log_start: Offset, volatile: bool) -> Result<Option<String>, SegmentError> {
+    /// Cuts the files to what the checkpoint says; when they are shorter, says so. A log that will be scanned keeps what
+    /// lies beyond its end.
+    async fn cut(&self, files: &mut Files, log_start: Offset, scanned: bool) -> Result<Option<String>, SegmentError> {
         let dir = files.dir();
         let ends = files.segments.first().zip(files.segments.last()).map(|(first, last)| (first.base, last.base));
         let Some((first, last)) = ends else {
-            let surplus = |base: Offset| !volatile || base < log_start;
+            let surplus = |base: Offset| !scanned || base < log_start;
             return self.remove_segments(files, surplus).await.map(|()| None);
         };
         for segment in &mut files.segments {
@@ -193,14 +211,14 @@ impl KafkaDirectories {
                 if present < end {
                     return Ok(Some(format!("{file:?} has {present} bytes, {end} were made durable")));
                 }
-                if present > end && !(volatile && kind == SegmentFile::Log && segment.base == last) {
+                if present > end && !(scanned && kind == SegmentFile::Log && segment.base == last) {
                     self.disk.perform(DiskOp::SetLength { file, length: end }).await?;
                 }
             }
             self.cut_index(&dir, segment, SegmentFile::Index).await?;
             self.cut_index(&dir, segment, SegmentFile::TimeIndex).await?;
         }
-        let surplus = |base: Offset| base < first || (base > last && !volatile);
+        let surplus = |base: Offset| base < first || (base > last && !scanned);
         self.remove_segments(files, surplus).await.map(|()| None)
     }
 
@@ -267,15 +285,15 @@ impl KafkaDirectories {
     }
 
     /// Takes over what lies beyond the known end, as far as it is whole batches with rising offsets; cuts the rest off.
-    async fn scan(&self, files: &mut Files, log: &mut LoadedLog, holes: Holes) -> Result<(), SegmentError> {
-        log.unvouched = true;
+    async fn scan(&self, files: &mut Files, log: &mut LoadedLog, takes: Takes) -> Result<(), SegmentError> {
         let dir = files.dir();
         let last = files.segments.last().map(|segment| segment.base);
         let bases = self.bases(&dir).await?;
         let mut whole = true;
         for base in bases.into_iter().filter(|base| last.is_none_or(|last| *base >= last)) {
-            whole &= last == Some(base) || holes == Holes::Kept || base == log.state.log_end;
+            whole &= last == Some(base) || takes == Takes::WithHoles || base == log.state.log_end;
             if !whole {
+                log.unvouched = true;
                 for kind in SegmentFile::ALL {
                     self.disk.perform(DiskOp::RemoveFile(kind.path(&dir, base))).await?;
                 }
@@ -287,21 +305,25 @@ impl KafkaDirectories {
                 }
                 files.segments.push(Segment::new(base));
             }
-            whole = self.scan_segment(files, log, holes).await?;
+            whole = self.scan_segment(files, log, takes).await?;
         }
         Ok(())
     }
 
     /// Scans the last known segment from its known end; says whether all of the file was whole.
-    async fn scan_segment(&self, files: &mut Files, log: &mut LoadedLog, holes: Holes) -> Result<bool, SegmentError> {
+    async fn scan_segment(&self, files: &mut Files, log: &mut LoadedLog, takes: Takes) -> Result<bool, SegmentError> {
         let dir = files.dir();
         let interval = files.target.config.index_interval_bytes;
         let segment = files.segments.last_mut().expect("the caller has put it there");
         let file = SegmentFile::Log.path(&dir, segment.base);
         let length = self.disk.length(file.clone()).await?.unwrap_or_default();
+        if length == segment.log_bytes && length > 0 {
+            return Ok(true);
+        }
+        log.unvouched = true;
         let mut writes = SegmentWrites::new(segment.clone());
         let mut scan = LogScan::new(file.clone(), segment.log_bytes, length);
-        while let Some(batch) = scan.next(self.disk.as_ref(), log.state.log_end, holes).await? {
+        while let Some(batch) = scan.next(self.disk.as_ref(), log.state.log_end, takes).await? {
             add_batch(segment, &mut writes, batch.header(), interval);
             if let Some(aborted) = log.state.apply(&batch, Ticket::default()) {
                 segment.txn_index_bytes += TXN_INDEX_ENTRY_BYTES as u64;
@@ -357,9 +379,9 @@ impl LogScan {
     }
 
     /// The next batch, if it is whole and may follow; none at the end of what does.
-    async fn next(&mut self, disk: &dyn Disk, log_end: Offset, holes: Holes) -> Result<Option<Batch>, DiskError> {
+    async fn next(&mut self, disk: &dyn Disk, log_end: Offset, takes: Takes) -> Result<Option<Batch>, DiskError> {
         while self.at < self.length {
-            match next_batch(&self.window, log_end, holes) {
+            match next_batch(&self.window, log_end, takes) {
                 Ok(batch) => {
                     let _ = self.window.split_to(batch.bytes().len());
                     self.at += batch.bytes().len() as u64;
@@ -383,7 +405,7 @@ impl LogScan {
 }
 
 /// The batch at the start of `window`, if it is whole and may follow; `Err(Some(bytes))` when that many more are needed.
-fn next_batch(window: &BytesMut, log_end: Offset, holes: Holes) -> Result<Batch, Option<usize>> {
+fn next_batch(window: &BytesMut, log_end: Offset, takes: Takes) -> Result<Batch, Option<usize>> {
     let size = match BatchHeader::read(window) {
         Ok(header) => header.size_bytes(),
         Err(BatchError::Truncated { .. }) => HEADER_BYTES,
@@ -391,8 +413,7 @@ fn next_batch(window: &BytesMut, log_end: Offset, holes: Holes) -> Result<Batch,
     };
     let Some(bytes) = window.get(..size) else { return Err(Some(size - window.len())) };
     match Batch::parse(Bytes::copy_from_slice(bytes)) {
-        Ok((batch, _)) if batch.header().base_offset == log_end => Ok(batch),
-        Ok((batch, _)) if batch.header().base_offset > log_end && holes == Holes::Kept => Ok(batch),
+        Ok((batch, _)) if takes.takes(batch.header(), log_end) => Ok(batch),
         _ => Err(None),
     }
 }

@@ -27,8 +27,9 @@ use super::{
     LoadReport, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentError, SegmentRun, SegmentStore,
     SegmentSummary, SegmentTarget,
 };
-use crate::disk::{Disk, DiskAnswer, DiskError, DiskOp};
+use crate::disk::{Disk, DiskAnswer, DiskError, DiskOp, WriteSync};
 use crate::lane::slot::PartitionKey;
+use crate::log::config::Durability;
 
 /// Directory of Kafka's files below the disk's root.
 pub const KAFKA_DIR: &str = "kafka";
@@ -46,18 +47,27 @@ struct Files {
     created: bool,
     /// Oldest first; the last one is written to.
     segments: Vec<Segment>,
-    /// Files with writes that are not synced.
+    /// Files with writes that are not synced, and no checkpoint under way syncs.
     unsynced: BTreeSet<PathBuf>,
     /// Whether names in the directory, and of it, are not synced.
     names_unsynced: bool,
+    /// What a checkpoint under way syncs: files, and names.
+    syncing: (BTreeSet<PathBuf>, bool),
     /// What `leader-epoch-checkpoint` says.
     epochs: Vec<(LeaderEpoch, Offset)>,
 }
 
 impl Files {
     fn new(target: SegmentTarget) -> Self {
-        let (segments, unsynced, epochs) = (Vec::new(), BTreeSet::new(), Vec::new());
-        Self { target, created: false, segments, unsynced, names_unsynced: false, epochs }
+        Self {
+            target,
+            created: false,
+            segments: Vec::new(),
+            unsynced: BTreeSet::new(),
+            names_unsynced: false,
+            syncing: (BTreeSet::new(), false),
+            epochs: Vec::new(),
+        }
     }
 
     fn dir(&self) -> PathBuf {
@@ -81,15 +91,18 @@ pub struct KafkaDirectories {
     checkpoints: Arc<CheckpointFile>,
     /// Rounds of checkpoints that are known to have been finished.
     rounds_known: u64,
+    /// Leader epoch of the session that did not end cleanly, if so.
+    crashed: Option<LeaderEpoch>,
     cursors: Cursors,
 }
 
 impl KafkaDirectories {
     /// A store on `disk`; nothing is read before `load`, which must find `rounds_known` rounds of checkpoints or more.
+    /// `crashed` is the leader epoch of a session that did not end cleanly: it may have written without the lane.
     #[must_use]
-    pub fn new(disk: Arc<dyn Disk>, rounds_known: u64) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, rounds_known: u64, crashed: Option<LeaderEpoch>) -> Self {
         let checkpoints = Arc::new(CheckpointFile::new(Arc::clone(&disk)));
-        Self { disk, partitions: Mutex::default(), checkpoints, rounds_known, cursors: Cursors::default() }
+        Self { disk, partitions: Mutex::default(), checkpoints, rounds_known, crashed, cursors: Cursors::default() }
     }
 
     /// The checkpoint file, which can say how many rounds it has.
@@ -125,6 +138,55 @@ impl KafkaDirectories {
         Ok(())
     }
 
+    async fn append_run_apart(&self, run: &SegmentRun) -> Result<(), SegmentError> {
+        let plan = self.plan(run);
+        for op in plan.first.into_iter().chain(plan.writes) {
+            self.disk.perform(op).await?;
+        }
+        self.changed(plan.change);
+        Ok(())
+    }
+
+    /// Writes a run and makes it durable, with all of the partition that is not yet: what follows the log's end on the
+    /// device must be whole up to its last batch.
+    async fn append_run_synced(&self, run: &SegmentRun) -> Result<(), SegmentError> {
+        let plan = self.plan(run);
+        for op in plan.first {
+            self.disk.perform(op).await?;
+        }
+        let (dir, key) = (dir_of(&run.target), run.target.key);
+        let log = plan.change.last_log(&dir);
+        for op in plan.writes {
+            match op {
+                DiskOp::Write { file, at, data, .. } if file == log => {
+                    self.disk.perform(DiskOp::Write { file, at, data, sync: WriteSync::Synced }).await?;
+                }
+                // Small, and nobody waits for the device.
+                op => self.disk.submit_blocking(op).await.map(|_| ())?,
+            }
+        }
+        self.changed(plan.change);
+        let (files, names) = self.not_synced(key, &log);
+        all_done(files.iter().cloned().map(|file| self.disk.submit(DiskOp::SyncFile(file)))).await?;
+        if names {
+            self.disk.perform(DiskOp::SyncDir(dir)).await?;
+            self.disk.perform(DiskOp::SyncDir(KAFKA_DIR.into())).await?;
+        }
+        if let Some(known) = self.partitions.lock().get_mut(&key) {
+            known.unsynced.clear();
+            known.names_unsynced = false;
+        }
+        Ok(())
+    }
+
+    /// Files of a partition besides `synced` that nobody has synced yet, and whether names in its directory are.
+    fn not_synced(&self, key: PartitionKey, synced: &Path) -> (BTreeSet<PathBuf>, bool) {
+        let partitions = self.partitions.lock();
+        let Some(files) = partitions.get(&key) else { return (BTreeSet::new(), false) };
+        let all = files.unsynced.union(&files.syncing.0).filter(|file| *file != synced);
+        (all.cloned().collect(), files.names_unsynced || files.syncing.1)
+    }
+
     /// What an append will do; it holds until that is done, since nobody else changes these files meanwhile.
     fn plan(&self, run: &SegmentRun) -> plan::AppendPlan {
         plan::plan_append(self.partitions.lock().get(&run.target.key), run)
@@ -142,6 +204,7 @@ impl KafkaDirectories {
         let mut partitions = self.partitions.lock();
         for (covered, one) in covered.into_iter().zip(wanted) {
             let Some(files) = partitions.get_mut(&one.target.key) else { continue };
+            files.syncing = (BTreeSet::new(), false);
             if done.is_err() {
                 files.unsynced.extend(covered.unsynced);
                 files.names_unsynced |= covered.names_unsynced;
@@ -158,8 +221,7 @@ impl KafkaDirectories {
         let files = |one: &PartitionCheckpoint| {
             let Some(files) = partitions.get_mut(&one.target.key) else { return Files::new(one.target.clone()) };
             let covered = files.clone();
-            files.unsynced.clear();
-            files.names_unsynced = false;
+            files.syncing = (std::mem::take(&mut files.unsynced), std::mem::take(&mut files.names_unsynced));
             covered
         };
         wanted.iter().map(files).collect()
@@ -271,6 +333,15 @@ impl SegmentStore for KafkaDirectories {
 
     fn append_now(&self, run: SegmentRun) -> Result<(), SegmentError> {
         self.append_run_now(&run)
+    }
+
+    fn append_direct(&self, run: SegmentRun, durability: Durability) -> BoxFuture<'_, Result<(), SegmentError>> {
+        Box::pin(async move {
+            match durability {
+                Durability::Fsync => self.append_run_synced(&run).await,
+                Durability::Os => self.append_run_apart(&run).await,
+            }
+        })
     }
 
     fn checkpoint(&self, partitions: Vec<PartitionCheckpoint>) -> BoxFuture<'_, Result<(), SegmentError>> {

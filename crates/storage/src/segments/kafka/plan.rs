@@ -147,6 +147,11 @@ pub(super) struct FilesChange {
 }
 
 impl FilesChange {
+    /// The log file that is written to last.
+    pub(super) fn last_log(&self, dir: &Path) -> PathBuf {
+        SegmentFile::Log.path(dir, self.segments.last().map_or(Offset(0), |last| last.base))
+    }
+
     /// The partition whose files change.
     pub(super) fn target(&self) -> &SegmentTarget {
         &self.target

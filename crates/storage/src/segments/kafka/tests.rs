@@ -32,7 +32,7 @@ fn batches(offsets: Range<i64>) -> Vec<Batch> {
 
 /// Appends twenty batches to each topic and takes a checkpoint for each.
 async fn filled(disk: Arc<dyn Disk>, topics: &[&str]) -> KafkaDirectories {
-    let store = KafkaDirectories::new(disk, 0);
+    let store = KafkaDirectories::new(disk, 0, None);
     store.load(topics.iter().map(|topic| target(topic)).collect()).await.unwrap();
     for topic in topics {
         let batches = batches(0..20);
@@ -99,7 +99,7 @@ async fn a_damaged_checkpoint_blames_only_partitions_that_have_no_newer_one() {
     let starts: Vec<usize> = starts.into_iter().filter(|at| rounds[*at..].starts_with(b"MILLCKPT")).collect();
     assert_eq!(starts.len(), 4);
     simulated.flip_bit(Path::new(checkpoint::CHECKPOINT_FILE), starts[2] as u64 + 40);
-    let report = KafkaDirectories::new(disk, 0).load(["a", "b", "c"].map(target).into()).await.unwrap();
+    let report = KafkaDirectories::new(disk, 0, None).load(["a", "b", "c"].map(target).into()).await.unwrap();
     let offline: Vec<bool> = report.logs.iter().map(|log| matches!(log, Loaded::Offline(_))).collect();
     assert_eq!(offline, [true, true, false], "a's record may be older than a lost one, b's is lost");
 }
@@ -126,7 +126,7 @@ async fn the_checkpoint_file_stays_short_over_deletions_and_restarts() {
         offline: false,
     };
     for _ in 0..10 {
-        let store = KafkaDirectories::new(Arc::clone(&disk), 0);
+        let store = KafkaDirectories::new(Arc::clone(&disk), 0, None);
         store.load(vec![target("kept")]).await.unwrap();
         store.checkpoint(vec![checkpoint("kept")]).await.unwrap();
         for number in 0..20 {
@@ -137,7 +137,7 @@ async fn the_checkpoint_file_stays_short_over_deletions_and_restarts() {
             assert!(length < LENGTH_MAX, "{length} bytes with one partition");
         }
     }
-    let store = KafkaDirectories::new(disk, 0);
+    let store = KafkaDirectories::new(disk, 0, None);
     let report = store.load(vec![target("kept"), target("t0")]).await.unwrap();
     let producers = |log: &Loaded| match log {
         Loaded::Log(log) => log.state.producers.iter().count(),
@@ -154,7 +154,7 @@ async fn a_log_shorter_than_its_checkpoint_takes_the_partition_offline() {
     let file = Path::new("kafka/a-0").join(format!("{:020}.log", 0));
     let length = disk.length(file.clone()).await.unwrap().unwrap();
     disk.perform(DiskOp::SetLength { file, length: length - 1 }).await.unwrap();
-    let report = KafkaDirectories::new(disk, 0).load(["a", "b"].map(target).into()).await.unwrap();
+    let report = KafkaDirectories::new(disk, 0, None).load(["a", "b"].map(target).into()).await.unwrap();
     assert!(matches!(&report.logs[..], [Loaded::Offline(_), Loaded::Log(_)]));
 }
 
@@ -170,7 +170,7 @@ async fn an_index_that_lost_its_end_with_the_power_goes_on_without_a_hole() {
         for (file, length) in [(SegmentFile::Index, whole * 8 + 4), (SegmentFile::TimeIndex, whole * 12 + 5)] {
             disk.perform(DiskOp::SetLength { file: path(file), length }).await.unwrap();
         }
-        let store = KafkaDirectories::new(disk, 0);
+        let store = KafkaDirectories::new(disk, 0, None);
         store.load(vec![target("t")]).await.unwrap();
         let run = SegmentRun { target: target("t"), batches: batches(20..40), aborted: Vec::new(), read_soon: false };
         store.append(vec![run]).await.unwrap();
@@ -195,7 +195,7 @@ async fn a_segment_from_elsewhere_may_hold_offsets_that_no_index_entry_can_say()
     disk.perform(DiskOp::CreateDir("kafka/t-0".into())).await.unwrap();
     let content = batches(0..3).iter().chain(&batches(far..far + 5)).map(|batch| batch.bytes().clone()).collect();
     disk.write(log, 0, content).await.unwrap();
-    let store = KafkaDirectories::new(disk, 0);
+    let store = KafkaDirectories::new(disk, 0, None);
     let report = store.load(vec![target("t")]).await.unwrap();
     assert!(matches!(&report.logs[..], [Loaded::Log(log)] if log.state.log_end == Offset(far + 5)), "{report:?}");
     for offset in [0, 2, 3, far, far + 4] {
@@ -221,7 +221,7 @@ async fn unknown_directories_are_moved_aside_and_deleted_ones_removed() {
     let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
     filled(Arc::clone(&disk), &["a", "b"]).await;
     disk.perform(DiskOp::CreateDir("kafka/gone-0.1234-delete".into())).await.unwrap();
-    let report = KafkaDirectories::new(Arc::clone(&disk), 0).load(vec![target("b")]).await.unwrap();
+    let report = KafkaDirectories::new(Arc::clone(&disk), 0, None).load(vec![target("b")]).await.unwrap();
     assert_eq!(report.moved_aside, [("kafka/a-0".into(), "aside/a-0.0".into())]);
     let names: Vec<String> = disk.list("kafka".into()).await.unwrap().into_iter().map(|entry| entry.name).collect();
     assert_eq!(names, ["b-0"]);
@@ -236,7 +236,7 @@ async fn a_directory_without_checkpoints_is_taken_over_by_scanning() {
     let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
     filled(Arc::clone(&disk), &["a"]).await;
     disk.perform(DiskOp::RemoveFile(checkpoint::CHECKPOINT_FILE.into())).await.unwrap();
-    let store = KafkaDirectories::new(disk, 0);
+    let store = KafkaDirectories::new(disk, 0, None);
     let report = store.load(vec![target("a")]).await.unwrap();
     assert!(matches!(&report.logs[..], [Loaded::Log(log)] if log.state.log_end == Offset(20)));
     assert_eq!(all(&store, "a").await, (0..20).collect::<Vec<_>>());
@@ -267,7 +267,7 @@ async fn what_is_read_is_the_whole_batches_that_fit_however_large_they_are() {
         (0..).zip(&values).map(|(at, value)| plain(&[value], 7).placed(Offset(at), LeaderEpoch(0))).collect();
     // One that only threads read, and one whose page cache a reactor reads.
     for disk in [simulated, Arc::new(FileDisk::open(dir.path(), 2).unwrap())] {
-        let store = KafkaDirectories::new(disk, 0);
+        let store = KafkaDirectories::new(disk, 0, None);
         let target = spec("t", LogConfig::default()).target();
         store.load(vec![target.clone()]).await.unwrap();
         let run =
@@ -294,7 +294,7 @@ async fn a_new_directory_is_durable_with_its_first_checkpoint() {
         let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
         filled(Arc::clone(&disk), &["t"]).await;
         simulated.power_cycle();
-        let store = KafkaDirectories::new(disk, 0);
+        let store = KafkaDirectories::new(disk, 0, None);
         let report = store.load(vec![target("t")]).await.unwrap();
         assert!(matches!(&report.logs[..], [Loaded::Log(_)]), "seed {seed}: {:?}", report.logs);
         assert_eq!(all(&store, "t").await, (0..20).collect::<Vec<_>>(), "seed {seed}");
