@@ -278,4 +278,4 @@ async fn check_identity(disk: &dyn Disk, options: &StorageOptions) -> Result<(),
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -27,15 +27,15 @@ use crate::slots::memory::MemorySlots;
 use crate::storage::StorageError;
 use crate::tests::{batch_of, plain, spec, stamp, values};
 
-const NOW: TimestampMs = TimestampMs(1_000);
+pub(crate) const NOW: TimestampMs = TimestampMs(1_000);
 
-fn options(nonce: u64) -> StorageOptions {
+pub(crate) fn options(nonce: u64) -> StorageOptions {
     let options = StorageOptions::new("cluster".into(), BrokerId(1), Uuid::from_u64_pair(7, nonce));
     let limits = EngineLimits { settle_after: Duration::ZERO, ..EngineLimits::default() };
     StorageOptions { lane_file_bytes: 64 << 10, background: Background::Tasks, limits, ..options }
 }
 
-async fn open(disk: &Arc<dyn Disk>, nonce: u64, topics: &[&str]) -> (Storage, RecoveryReport) {
+pub(crate) async fn open(disk: &Arc<dyn Disk>, nonce: u64, topics: &[&str]) -> (Storage, RecoveryReport) {
     let clock = Arc::new(ManualClock::default());
     let specs = topics.iter().map(|topic| spec(topic, LogConfig::default())).collect();
     Storage::open(options(nonce), Arc::clone(disk), clock, specs).await.unwrap()
@@ -50,18 +50,18 @@ async fn open_lagging(disk: &Arc<dyn Disk>, nonce: u64, topics: &[&str]) -> (Sto
     Storage::open(options, Arc::clone(disk), clock, specs).await.unwrap()
 }
 
-fn partition(storage: &Storage, topic: &str) -> Arc<Partition> {
+pub(crate) fn partition(storage: &Storage, topic: &str) -> Arc<Partition> {
     let spec = spec(topic, LogConfig::default());
     storage.partition(spec.topic_id, spec.index).unwrap()
 }
 
-async fn append(partition: &Arc<Partition>, values: &[&str]) -> Appended {
+pub(crate) async fn append(partition: &Arc<Partition>, values: &[&str]) -> Appended {
     let appended = partition.append([plain(values, 10)], AppendOrigin::Client, NOW).unwrap();
     appended.durable().await.unwrap();
     appended
 }
 
-async fn all(partition: &Arc<Partition>) -> Vec<String> {
+pub(crate) async fn all(partition: &Arc<Partition>) -> Vec<String> {
     let mut read = Vec::new();
     let mut from = partition.offsets().log_start;
     loop {
@@ -73,7 +73,7 @@ async fn all(partition: &Arc<Partition>) -> Vec<String> {
     }
 }
 
-fn simulated(seed: u64) -> (SimulatedDisk, Arc<dyn Disk>) {
+pub(crate) fn simulated(seed: u64) -> (SimulatedDisk, Arc<dyn Disk>) {
     let disk = SimulatedDisk::new(seed);
     (disk.clone(), Arc::new(disk))
 }
