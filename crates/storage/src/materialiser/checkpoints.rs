@@ -173,7 +173,7 @@ impl Materialiser {
         if edits.is_empty() {
             return Ok(());
         }
-        let keys = edits.iter().map(|edit| edit.key());
+        let keys = edits.iter().map(SegmentEdit::key);
         let partitions: Vec<Arc<Partition>> = keys.filter_map(|key| self.shared.partition(key)).collect();
         for partition in &partitions {
             partition.keep_files().await;
