@@ -19,7 +19,7 @@ use crate::log::config::LogConfig;
 use crate::segments::{SegmentRun, SegmentTarget};
 
 /// A write of so many bytes need not stay in the page cache: the newest batches are in memory for readers.
-const BEHIND_BYTES_MIN: usize = 256 << 10;
+const BEHIND_BYTES_MIN: usize = 32 << 10;
 
 /// The files of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
