@@ -27,7 +27,7 @@ pub use clock::{Clock, SystemClock};
 pub use disk::{Disk, FileDisk, OpenDiskError};
 pub use lane::Ticket;
 pub use lane::slot::PartitionKey;
-pub use log::config::{Durability, EngineLimits, LogConfig};
+pub use log::config::{Compaction, Durability, EngineLimits, LogConfig};
 pub use log::epochs::EpochStarts;
 pub use log::partition_log::{AppendOrigin, LogOffsets, ReadUpto};
 pub use log::producers::{ProducerBatch, ProducerEntry, Producers, SequenceError};

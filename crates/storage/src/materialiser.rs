@@ -21,7 +21,7 @@ use crate::log::partition_log::PartitionLog;
 use crate::log::stamp::StampedBatch;
 use crate::partition::Partition;
 use crate::room::Writer;
-use crate::segments::{SegmentEdit, SegmentError, SegmentRun, SegmentTarget};
+use crate::segments::{Edited, SegmentEdit, SegmentError, SegmentRun, SegmentTarget};
 use crate::shared::{EditOrder, Phase, Shared};
 
 /// How long to wait before a full disk is tried, or looked at, again.
@@ -334,17 +334,30 @@ impl Materialiser {
 
     async fn edit(&mut self, order: EditOrder) -> Result<(), SegmentError> {
         for edit in &order.edits {
-            let (SegmentEdit::Remove(key) | SegmentEdit::DropBelow(key, _)) = edit;
-            self.dirty.remove(key);
-            self.switching.remove(key);
+            if let SegmentEdit::Remove(key) | SegmentEdit::DropBelow(key, _) = edit {
+                self.dirty.remove(key);
+                self.switching.remove(key);
+            }
         }
         // A file must not go while its sync is on its way.
         self.checkpoint_written().await;
-        let done = self.shared.segments.edit(order.edits).await;
-        let answer = done.as_ref().map(|_| ()).map_err(|error| StorageError::Failed(error.to_string()));
+        let done = self.shared.segments.edit(order.edits.clone()).await;
+        if let Ok(edited) = &done {
+            self.count_replaced(&order.edits, edited);
+        }
+        let answer = done.as_ref().cloned().map_err(|error| StorageError::Failed(error.to_string()));
         // Who ordered it may have gone; the edit is done all the same.
         let _ = order.done.send(answer);
         done.map(|_| ())
+    }
+
+    /// Lets the sizes of partitions follow what took the place of their segments.
+    fn count_replaced(&self, edits: &[SegmentEdit], edited: &[Edited]) {
+        for (edit, edited) in edits.iter().zip(edited) {
+            if let (SegmentEdit::Replace(_), Some(partition)) = (edit, self.shared.partition(edit.key())) {
+                partition.with_log(|log| log.resized(edited.bytes_before, edited.bytes_after));
+            }
+        }
     }
 
     /// Looks at the free space, if the last look is not young.

@@ -17,7 +17,7 @@ use crate::lane::slot::{PartitionKey, Slot};
 use crate::log::config::EngineLimits;
 use crate::partition::Partition;
 use crate::room::Room;
-use crate::segments::{SegmentEdit, SegmentStore};
+use crate::segments::{Edited, SegmentEdit, SegmentStore};
 
 /// From start to shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +35,7 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct EditOrder {
     pub(crate) edits: Vec<SegmentEdit>,
-    pub(crate) done: oneshot::Sender<Result<(), StorageError>>,
+    pub(crate) done: oneshot::Sender<Result<Vec<Edited>, StorageError>>,
 }
 
 /// What waits for the materialiser.
@@ -93,6 +93,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Orders edits; who waits for the answer hears what became of them, or nothing when the storage ends before.
+    pub(crate) fn order(&self, edits: Vec<SegmentEdit>) -> oneshot::Receiver<Result<Vec<Edited>, StorageError>> {
+        let (done, answer) = oneshot::channel();
+        self.queue.lock().orders.push(EditOrder { edits, done });
+        self.settle_work.notify_one();
+        answer
+    }
+
     pub(crate) fn new(
         lane: LaneCore,
         segments: Arc<dyn SegmentStore>,

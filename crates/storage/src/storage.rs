@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 
 use millstream_model::{LeaderEpoch, PartitionIndex, TopicId};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 
 use crate::background::{Background, Task};
 use crate::clock::Clock;
@@ -24,7 +23,7 @@ use crate::partition::{Partition, PartitionSpec};
 use crate::segments::kafka::checkpoint::CheckpointFile;
 use crate::segments::memory::MemorySegments;
 use crate::segments::{LoadedLog, SegmentEdit, SegmentStore};
-use crate::shared::{EditOrder, Phase, Shared};
+use crate::shared::{Phase, Shared};
 use crate::slots::memory::MemorySlots;
 use crate::slots::{Put, SlotId, SlotStore};
 
@@ -258,15 +257,10 @@ impl Storage {
             });
         }
         let edits: Vec<SegmentEdit> = deleted.iter().map(|(key, _)| SegmentEdit::Remove(*key)).collect();
-        let ordered = (!edits.is_empty()).then(|| {
-            let (done, answer) = oneshot::channel();
-            shared.queue.lock().orders.push(EditOrder { edits, done });
-            shared.settle_work.notify_one();
-            answer
-        });
+        let ordered = (!edits.is_empty()).then(|| shared.order(edits));
         async move {
             match ordered {
-                Some(answer) => answer.await.unwrap_or(Err(StorageError::Halted)),
+                Some(answer) => answer.await.unwrap_or(Err(StorageError::Halted)).map(|_| ()),
                 None => Ok(()),
             }
         }

@@ -387,6 +387,12 @@ impl State {
                 if moved.is_empty() {
                     return Err(io::ErrorKind::NotFound.into());
                 }
+                if let [(_, entry @ Entry::File(_))] = moved[..] {
+                    // A crash may leave both names of a file, never none.
+                    self.change_names(Renaming::Link(to, entry));
+                    self.change_names(Renaming::Unlink(from));
+                    return done(Settles::Nothing);
+                }
                 self.change_names(Renaming::Unlink(from.clone()));
                 for (name, entry) in moved {
                     let name = name.strip_prefix(&from).expect("it lies below");

@@ -164,12 +164,12 @@ impl Materialiser {
             return Ok(());
         }
         let dropped = self.shared.segments.edit(edits.clone()).await?;
-        for (edit, bytes) in edits.into_iter().zip(dropped) {
+        for (edit, edited) in edits.into_iter().zip(dropped) {
             let SegmentEdit::DropBelow(key, start) = edit else { continue };
             if let Some(partition) = self.shared.partition(key) {
                 partition.with_log(|log| {
                     log.checkpointed_start = start;
-                    log.dropped(bytes);
+                    log.resized(edited.bytes_before, 0);
                 });
             }
         }
