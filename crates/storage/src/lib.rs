@@ -5,6 +5,7 @@
 
 mod background;
 pub mod clock;
+mod compaction;
 #[cfg(test)]
 mod crash_tests;
 pub mod disk;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use background::Background;
 pub use clock::{Clock, SystemClock};
+pub use compaction::{CleanerMetrics, CleanerSettings};
 pub use disk::{Disk, FileDisk, OpenDiskError};
 pub use lane::Ticket;
 pub use lane::slot::PartitionKey;

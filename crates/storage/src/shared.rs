@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::StorageError;
 use crate::clock::Clock;
+use crate::compaction::Cleaning;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::lane::core::LaneCore;
 use crate::lane::slot::{PartitionKey, Slot};
@@ -90,6 +91,7 @@ pub(crate) struct Shared {
     /// Why the engine stopped for good.
     pub(crate) failure: watch::Sender<Option<Arc<str>>>,
     pub(crate) room: Room,
+    pub(crate) cleaning: Cleaning,
 }
 
 impl Shared {
@@ -120,6 +122,7 @@ impl Shared {
             phase: watch::Sender::new(Phase::Opening),
             failure: watch::Sender::new(None),
             room: Room::default(),
+            cleaning: Cleaning::default(),
         }
     }
 

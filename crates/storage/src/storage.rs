@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 use millstream_model::{LeaderEpoch, PartitionIndex, TopicId};
 use parking_lot::Mutex;
 
-use crate::background::{Background, Task};
+use crate::background::{Background, Haste, Task};
 use crate::clock::Clock;
+use crate::compaction::{self, CleanerMetrics, CleanerSettings};
 use crate::disk::{Disk, DiskError, Space};
 use crate::lane::LaneId;
 use crate::lane::core::{LaneCore, LaneLimits};
@@ -70,6 +71,7 @@ pub struct StorageMetrics {
     pub pending_bytes: u64,
     /// Whether producers are refused for want of space.
     pub no_space: bool,
+    pub cleaner: CleanerMetrics,
 }
 
 /// The engine; a clone is another handle of the same.
@@ -104,6 +106,7 @@ impl Drop for Inner {
 struct Tasks {
     writer: Task,
     materialiser: Task,
+    cleaner: Task,
 }
 
 /// What a storage is built from.
@@ -134,7 +137,7 @@ async fn halting(shared: Arc<Shared>, work: impl Future<Output = ()>) {
 }
 
 impl Storage {
-    /// A storage that lasts as long as it is held; needs a tokio runtime for its two tasks.
+    /// A storage that lasts as long as it is held; needs a tokio runtime for its tasks.
     #[must_use]
     pub fn in_memory(clock: Arc<dyn Clock>, limits: EngineLimits) -> Self {
         let (slots, segments) = (Arc::new(MemorySlots::default()), Arc::new(MemorySegments::default()));
@@ -169,15 +172,17 @@ impl Storage {
         Materialiser::new(Arc::clone(&self.inner.shared), self.inner.disk.clone())
     }
 
-    /// Starts the two tasks; from now on there may be appends.
+    /// Starts the three tasks; from now on there may be appends.
     pub(crate) fn start(&self, materialiser: Materialiser, background: Background) -> io::Result<()> {
         self.inner.shared.phase.send_replace(Phase::Running);
         let shared = &self.inner.shared;
         let writer = writer::run(Arc::clone(shared), Arc::clone(&self.inner.slots));
-        let writer = Task::start(background, "lane", halting(Arc::clone(shared), writer))?;
+        let writer = Task::start(background, "lane", Haste::Preferred, halting(Arc::clone(shared), writer))?;
         let materialiser = halting(Arc::clone(shared), materialiser.run());
-        let materialiser = Task::start(background, "materialiser", materialiser)?;
-        *self.inner.tasks.lock() = Some(Tasks { writer, materialiser });
+        let materialiser = Task::start(background, "materialiser", Haste::Preferred, materialiser)?;
+        let cleaner = halting(Arc::clone(shared), compaction::run(Arc::clone(shared)));
+        let cleaner = Task::start(background, "cleaner", Haste::Deferred, cleaner)?;
+        *self.inner.tasks.lock() = Some(Tasks { writer, materialiser, cleaner });
         Ok(())
     }
 
@@ -219,7 +224,7 @@ impl Storage {
     #[cfg(test)]
     pub(crate) async fn abort(&self) {
         let tasks = self.inner.tasks.lock().take();
-        for task in tasks.into_iter().flat_map(|tasks| [tasks.writer, tasks.materialiser]) {
+        for task in tasks.into_iter().flat_map(|tasks| [tasks.cleaner, tasks.writer, tasks.materialiser]) {
             task.abort().await;
         }
     }
@@ -291,6 +296,12 @@ impl Storage {
         vec![LogDirUsage { path: self.inner.log_dir.clone(), space, partitions, error }]
     }
 
+    /// Says how compacted logs are cleaned; none are before the first call. May be called at any time.
+    pub fn set_cleaner(&self, settings: CleanerSettings) {
+        let changed = |known: &mut CleanerSettings| std::mem::replace(known, settings) != settings;
+        self.inner.shared.cleaning.settings.send_if_modified(changed);
+    }
+
     /// Counters, for the broker to export.
     #[must_use]
     pub fn metrics(&self) -> StorageMetrics {
@@ -304,6 +315,7 @@ impl Storage {
             checkpoints: read(&shared.counters.checkpoints),
             pending_bytes: shared.lane.lock().pending_bytes() as u64,
             no_space: shared.room.is_refused() || shared.room.is_low(),
+            cleaner: shared.cleaning.metrics(shared.clock.monotonic()),
         }
     }
 
@@ -326,11 +338,13 @@ impl Storage {
         let shared = &self.inner.shared;
         shared.phase.send_replace(Phase::Draining);
         shared.lane_work.notify_one();
+        // First: it may wait for the materialiser.
+        let cleaner_ended = tasks.cleaner.ended().await;
         let writer_ended = tasks.writer.ended().await;
         shared.phase.send_replace(Phase::Settling);
         shared.settle_work.notify_one();
         let materialiser_ended = tasks.materialiser.ended().await;
-        if !writer_ended || !materialiser_ended || shared.is_halted() {
+        if !cleaner_ended || !writer_ended || !materialiser_ended || shared.is_halted() {
             return Err(StorageError::Halted);
         }
         let sealed = shared.lane.lock().seal_last();

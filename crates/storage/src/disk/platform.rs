@@ -7,11 +7,11 @@ use std::path::Path;
 use bytes::Bytes;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::prefer_this_thread;
+pub(crate) use linux::{defer_this_thread, prefer_this_thread};
 #[cfg(target_os = "linux")]
 pub(super) use linux::{open_direct, open_durable, read_cached, write_durable, write_pieces};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::prefer_this_thread;
+pub(crate) use portable::{defer_this_thread, prefer_this_thread};
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{open_direct, open_durable, read_cached, write_durable, write_pieces};
 
@@ -29,6 +29,9 @@ mod linux {
     const PIECES_MAX: usize = 1024;
     /// Niceness of I/O threads: on a busy CPU a woken thread otherwise waits for a tick.
     const IO_THREAD_NICE: i32 = -10;
+
+    /// Niceness of threads for which nobody waits.
+    const DEFERRED_THREAD_NICE: i32 = 5;
 
     fn flags(flags: OFlags) -> i32 {
         flags.bits().cast_signed()
@@ -106,6 +109,13 @@ mod linux {
             tracing::debug!(%error, "I/O threads run at normal priority: synced writes wait longer on a busy CPU");
         }
     }
+
+    /// Lets others come first.
+    pub(crate) fn defer_this_thread() {
+        if let Err(error) = rustix::process::setpriority_process(None, DEFERRED_THREAD_NICE) {
+            tracing::debug!(%error, "a thread in the background runs at normal priority");
+        }
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -143,4 +153,6 @@ mod portable {
     }
 
     pub(crate) fn prefer_this_thread() {}
+
+    pub(crate) fn defer_this_thread() {}
 }
