@@ -16,9 +16,10 @@ use millstream_model::{BrokerId, Offset, PartitionIndex, ProducerEpoch, Producer
 use uuid::Uuid;
 
 use crate::clock::ManualClock;
+use crate::disk::Disk;
 use crate::disk::simulated::{Dice, SimulatedDisk};
 use crate::lane::Ticket;
-use crate::tests::{spec, stamp};
+use crate::tests::{kafka_dump, kafka_libs, spec, stamp};
 use crate::*;
 
 const SEEDS: u64 = 25;
@@ -27,6 +28,8 @@ const KEYS: u64 = 9;
 const PRODUCERS: u64 = 3;
 /// Batches appended between two looks.
 const BATCHES: u64 = 60;
+/// How long a test waits for what happens in the background.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Of so many offsets one is read from.
 const READ_FROM_EACH: i64 = 11;
 
@@ -74,12 +77,12 @@ fn cleaner(map_bytes_max: usize) -> CleanerSettings {
     CleanerSettings { enabled: true, backoff: Duration::from_millis(10), map_bytes_max, ..CleanerSettings::default() }
 }
 
-async fn open(disk: &SimulatedDisk, clock: &Arc<ManualClock>, config: LogConfig, seed: u64) -> Storage {
+async fn open(disk: &Arc<dyn Disk>, clock: &Arc<ManualClock>, config: LogConfig, seed: u64) -> Storage {
     let nonce = Uuid::from_u64_pair(7, seed);
     let options = StorageOptions::new("c".into(), BrokerId(1), nonce);
     let options =
         StorageOptions { limits: limits(seed), lane_file_bytes: 64 << 10, background: Background::Tasks, ..options };
-    Storage::open(options, Arc::new(disk.clone()), clock.clone(), vec![spec("t", config)]).await.unwrap().0
+    Storage::open(options, Arc::clone(disk), clock.clone(), vec![spec("t", config)]).await.unwrap().0
 }
 
 fn partition(storage: &Storage) -> Arc<Partition> {
@@ -285,7 +288,7 @@ async fn check_producers(partition: &Partition, seed: u64) {
 
 async fn run(seed: u64) {
     let mut dice = Dice::new(seed);
-    let disk = SimulatedDisk::new(seed);
+    let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(seed));
     let clock = Arc::new(ManualClock::default());
     let config = config(if dice.one_in(2) { 0 } else { 400 });
     // From room for two keys to room for all.
@@ -329,4 +332,44 @@ fn every_reader_finds_the_last_record_of_each_key_whatever_was_written() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(run(seed));
     }
+}
+
+/// A storage on a real disk, in which the world was written and cleaned.
+async fn cleaned_on_file_disk(root: &std::path::Path) -> (Storage, World) {
+    let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(root, 2).unwrap());
+    let clock = Arc::new(ManualClock::default());
+    let (mut world, mut dice) = (World::default(), Dice::new(5));
+    let storage = open(&disk, &clock, config(1 << 40), 5).await;
+    storage.set_cleaner(cleaner(1 << 12));
+    for _ in 0..3 {
+        for _ in 0..BATCHES {
+            world.step(&partition(&storage), &mut dice).await;
+        }
+        world.end_all(&partition(&storage), &mut dice).await;
+        for _ in 0..BATCHES {
+            world.write(&partition(&storage), &mut dice, ProducerStamp::NONE).await;
+        }
+        let until = std::time::Instant::now() + PATIENCE;
+        let runs = storage.metrics().cleaner.runs;
+        while storage.metrics().cleaner.runs == runs {
+            assert!(std::time::Instant::now() < until, "nothing is cleaned");
+            clock.advance(Duration::from_millis(25));
+            tokio::task::yield_now().await;
+        }
+    }
+    (storage, world)
+}
+
+#[tokio::test]
+async fn kafkas_own_tool_finds_nothing_wrong_with_a_compacted_log() {
+    let Some(libs) = kafka_libs() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (storage, world) = cleaned_on_file_disk(dir.path()).await;
+    check_readers(&world, &partition(&storage), 5).await;
+    storage.close().await.unwrap();
+    drop(storage);
+    let text = kafka_dump(&libs, &dir.path().join("kafka/t-0"));
+    assert!(text.contains("deleteHorizonMs: OptionalLong["), "tombstones have a horizon: {text}");
+    assert!(text.contains("count: 0 "), "a producer's last batch is empty: {text}");
+    assert!(text.contains("endTxnMarker: ABORT"), "markers stay: {text}");
 }
