@@ -104,4 +104,6 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod tests;

@@ -35,10 +35,10 @@ const READ_FROM_EACH: i64 = 11;
 
 /// A record as it was written.
 #[derive(Clone, Debug, PartialEq)]
-struct Written {
-    key: String,
-    value: Option<String>,
-    timestamp: i64,
+pub(super) struct Written {
+    pub(super) key: String,
+    pub(super) value: Option<String>,
+    pub(super) timestamp: i64,
 }
 
 /// A producer that may have a transaction open, with the offsets that it wrote in it.
@@ -56,13 +56,13 @@ struct World {
     producers: [Producer; PRODUCERS as usize],
 }
 
-fn config(delete_retention_ms: u64) -> LogConfig {
+pub(super) fn config(delete_retention_ms: u64) -> LogConfig {
     let compaction = Compaction { dirty_share_min_ppm: 0, delete_retention_ms, ..Compaction::default() };
     let (segment_bytes, index_interval_bytes) = (700, 150);
     LogConfig { segment_bytes, index_interval_bytes, compaction: Some(compaction), ..LogConfig::default() }
 }
 
-fn limits(seed: u64) -> EngineLimits {
+pub(super) fn limits(seed: u64) -> EngineLimits {
     EngineLimits {
         // What the cleaner replaces may be in memory, or not any more.
         tail_bytes_max: if seed.is_multiple_of(2) { 2 << 10 } else { 1 << 20 },
@@ -73,7 +73,7 @@ fn limits(seed: u64) -> EngineLimits {
     }
 }
 
-fn cleaner(map_bytes_max: usize) -> CleanerSettings {
+pub(super) fn cleaner(map_bytes_max: usize) -> CleanerSettings {
     CleanerSettings { enabled: true, backoff: Duration::from_millis(10), map_bytes_max, ..CleanerSettings::default() }
 }
 
@@ -85,7 +85,7 @@ async fn open(disk: &Arc<dyn Disk>, clock: &Arc<ManualClock>, config: LogConfig,
     Storage::open(options, Arc::clone(disk), clock.clone(), vec![spec("t", config)]).await.unwrap().0
 }
 
-fn partition(storage: &Storage) -> Arc<Partition> {
+pub(super) fn partition(storage: &Storage) -> Arc<Partition> {
     storage.partition(spec("t", LogConfig::default()).topic_id, PartitionIndex(0)).unwrap()
 }
 
@@ -181,7 +181,7 @@ impl World {
 }
 
 /// Offsets and records of a batch.
-fn records_of(batch: &Batch) -> Vec<(i64, Written)> {
+pub(super) fn records_of(batch: &Batch) -> Vec<(i64, Written)> {
     let header = *batch.header();
     let bytes = batch.decompressed(1 << 20).unwrap();
     let records = RecordIter::new(&bytes, header.records_count);
