@@ -145,3 +145,6 @@ impl Cleaner {
 fn key_of(partition: &Partition) -> PartitionKey {
     PartitionKey { topic_id: partition.topic_id(), index: partition.index() }
 }
+
+#[cfg(test)]
+mod tests;

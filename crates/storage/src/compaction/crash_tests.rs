@@ -97,7 +97,7 @@ impl World {
                 builder.append(TimestampMs(record.timestamp), Some(key), value, &[]).unwrap();
             }
             let batch = builder.build();
-            let appended = match partition.append(&[batch.clone()], AppendOrigin::Client, TimestampMs(0)) {
+            let appended = match partition.append(std::slice::from_ref(&batch), AppendOrigin::Client, TimestampMs(0)) {
                 Ok(appended) => appended,
                 Err(AppendError::Stopped) => return,
                 Err(error) => panic!("append: {error}"),

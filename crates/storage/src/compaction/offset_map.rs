@@ -67,7 +67,7 @@ impl OffsetMap {
 
     /// The place of the hash, or the free one where it belongs; there is always one.
     fn find(&self, hash: [u64; 2]) -> usize {
-        let mut at = (u128::from(hash[0]) * self.entries.len() as u128 >> 64) as usize;
+        let mut at = ((u128::from(hash[0]) * self.entries.len() as u128) >> 64) as usize;
         loop {
             let [first, second, offset] = self.entries[at];
             if offset == 0 || [first, second] == hash {

@@ -214,7 +214,7 @@ impl<'a> Pass<'a> {
             self.check_wanted()?;
             let now = self.shared.clock.monotonic();
             self.cleaning().seen(now);
-            let Some(per_second) = self.settings.bytes_per_second_max else { return Ok(()) };
+            let Some(per_second) = self.cleaning().settings.borrow().bytes_per_second_max else { return Ok(()) };
             let due = self.began + Duration::from_secs_f64(self.moved_bytes as f64 / per_second.max(1) as f64);
             let Some(early) = due.checked_sub(now).filter(|early| !early.is_zero()) else { return Ok(()) };
             let mut phase = self.shared.phase.subscribe();

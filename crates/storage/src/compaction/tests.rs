@@ -77,7 +77,7 @@ pub(super) fn cleaner(map_bytes_max: usize) -> CleanerSettings {
     CleanerSettings { enabled: true, backoff: Duration::from_millis(10), map_bytes_max, ..CleanerSettings::default() }
 }
 
-async fn open(disk: &Arc<dyn Disk>, clock: &Arc<ManualClock>, config: LogConfig, seed: u64) -> Storage {
+pub(super) async fn open(disk: &Arc<dyn Disk>, clock: &Arc<ManualClock>, config: LogConfig, seed: u64) -> Storage {
     let nonce = Uuid::from_u64_pair(7, seed);
     let options = StorageOptions::new("c".into(), BrokerId(1), nonce);
     let options =
@@ -90,7 +90,7 @@ pub(super) fn partition(storage: &Storage) -> Arc<Partition> {
 }
 
 /// Lets time pass and everything in the background happen, until the cleaner has nothing to do any more.
-async fn settle(storage: &Storage, clock: &ManualClock) {
+pub(super) async fn settle(storage: &Storage, clock: &ManualClock) {
     let mut runs = u64::MAX;
     while storage.metrics().cleaner.runs != runs {
         runs = storage.metrics().cleaner.runs;

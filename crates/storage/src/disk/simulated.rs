@@ -216,6 +216,12 @@ impl SimulatedDisk {
         }
     }
 
+    /// Names in a directory, sorted.
+    #[must_use]
+    pub fn names(&self, dir: &Path) -> Vec<String> {
+        self.state.lock().list(dir).into_iter().map(|entry| entry.name).collect()
+    }
+
     /// A file's bytes as the page cache has them.
     #[must_use]
     pub fn content(&self, file: &Path) -> Option<Vec<u8>> {

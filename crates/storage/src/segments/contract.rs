@@ -123,7 +123,7 @@ async fn walk(store: &dyn SegmentStore, start: i64) -> Vec<i64> {
 /// The summaries' offsets from the first one's base to the end of the last one that ends at or before `end`.
 fn sealed(store: &dyn SegmentStore, end: i64) -> Range<i64> {
     let segments = store.segments(target().key);
-    let last = segments.iter().filter(|segment| segment.next.0 <= end).next_back().unwrap();
+    let last = segments.iter().rfind(|segment| segment.next.0 <= end).unwrap();
     segments[0].base.0..last.next.0
 }
 

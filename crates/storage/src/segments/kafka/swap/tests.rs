@@ -130,7 +130,7 @@ fn interrupted(seed: u64, at: u64) -> bool {
     let done = until_crash(&disk, async {
         for one_in in KEPT_ONE_IN {
             swap(&first, one_in).await;
-            if seed % 2 == 0 {
+            if seed.is_multiple_of(2) {
                 first.checkpoint(vec![checkpoint(BATCHES)]).await.unwrap();
             }
         }
