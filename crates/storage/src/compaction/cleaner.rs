@@ -46,6 +46,11 @@ impl Cleaner {
         *self.shared.phase.borrow() <= Phase::Running && !self.shared.is_halted()
     }
 
+    /// Whether a partition was not deleted.
+    fn is_known(&self, partition: &Arc<Partition>) -> bool {
+        self.shared.partition(key_of(partition)).is_some_and(|known| Arc::ptr_eq(&known, partition))
+    }
+
     /// Waits for its pause to be over, or for new settings, or the end.
     async fn rest(&self) {
         let mut settings = self.shared.cleaning.settings.subscribe();
@@ -79,6 +84,8 @@ impl Cleaner {
                 true
             }
             Err(PassError::Stopped) => false,
+            // Its directory went under the cleaner's hands.
+            Err(_) if !self.is_known(&partition) => false,
             Err(PassError::GaveUp(reason)) => {
                 info!(%topic, %index, reason, "a log was not cleaned this time");
                 false
@@ -110,11 +117,9 @@ impl Cleaner {
         }
         let cleaning = &self.shared.cleaning;
         cleaning.dirty_percent_max.store(dirtiest_ppm / 10_000, Ordering::Relaxed);
-        let shared = &self.shared;
-        self.uncleanable.retain(|key, partition| {
-            let known = shared.partition(*key).is_some_and(|known| Arc::ptr_eq(&known, partition));
-            known && partition.with_log(|log| log.config.compaction.is_some())
-        });
+        let mut uncleanable = std::mem::take(&mut self.uncleanable);
+        uncleanable.retain(|_, one| self.is_known(one) && one.with_log(|log| log.config.compaction.is_some()));
+        self.uncleanable = uncleanable;
         cleaning.uncleanable_partitions.store(self.uncleanable.len() as u64, Ordering::Relaxed);
         filthiest
     }

@@ -61,12 +61,14 @@ impl Staged {
         (self.segment.log_bytes > 0).then(|| self.segment.clone())
     }
 
-    /// Where the segments that it replaces are among `known`; none when they are not all there, as they were.
+    /// Where the segments that it replaces are among `known`; none when they are not all there, with all their batches.
+    /// (A record may be older than the last entry of a time index, which is written when a segment is sealed.)
     fn place_in(&self, known: &[Segment]) -> Option<Range<usize>> {
         let base = self.old.first()?.base;
         let first = known.iter().position(|segment| segment.base == base)?;
         let place = first..first + self.old.len();
-        (known.get(place.clone())? == self.old.as_slice()).then_some(place)
+        let batches = |segment: &Segment| (segment.base, segment.next, segment.log_bytes);
+        known.get(place.clone())?.iter().map(batches).eq(self.old.iter().map(batches)).then_some(place)
     }
 
     /// Changes a checkpoint record to the new segment, if it has all of the old ones.

@@ -224,6 +224,29 @@ fn a_reader_under_way_meets_no_error_when_segments_are_replaced() {
 }
 
 #[test]
+fn a_segment_that_was_sealed_after_its_checkpoint_may_be_replaced() {
+    let disk = SimulatedDisk::new(1);
+    let store = store(&disk);
+    until_crash(&disk, async {
+        store.load(vec![target()]).await.unwrap();
+        // The checkpoint has all batches of the first segment, and not yet the end of its time index.
+        let config = LogConfig { index_interval_bytes: 1 << 20, ..target().config };
+        let run = |offsets: Range<i64>| {
+            let target = SegmentTarget { config: config.clone(), ..target() };
+            vec![SegmentRun { target, batches: offsets.map(batch).collect(), aborted: Vec::new() }]
+        };
+        let end = 600 / batch(0).bytes().len() as i64;
+        store.append(run(0..end)).await.unwrap();
+        store.checkpoint(vec![checkpoint(end)]).await.unwrap();
+        store.append(run(end..end + 1)).await.unwrap();
+        assert_eq!(store.segments(target().key).len(), 2);
+        swap(&store, KEPT_ONE_IN[0]).await;
+        assert_eq!(all(&store).await, (0..=end).filter(|offset| offset % 3 == 0 || *offset == end).collect::<Vec<_>>());
+    })
+    .expect("no crash was ordered");
+}
+
+#[test]
 fn a_swap_on_a_full_disk_is_refused_and_leaves_nothing_behind() {
     let disk = SimulatedDisk::new(1);
     let store = store(&disk);
