@@ -1,6 +1,6 @@
 //! The cleaner's task: cleans the log that needs it most, again and again, and rests when none does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -28,11 +28,13 @@ struct Cleaner {
     shared: Arc<Shared>,
     /// Partitions that could not be cleaned, which are not tried again.
     uncleanable: BTreeMap<PartitionKey, Arc<Partition>>,
+    /// Partitions that were not cleaned this time: the others have their turn first.
+    passed_over: BTreeSet<PartitionKey>,
 }
 
 /// Runs until the storage stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut cleaner = Cleaner { shared, uncleanable: BTreeMap::new() };
+    let mut cleaner = Cleaner { shared, uncleanable: BTreeMap::new(), passed_over: BTreeSet::new() };
     while cleaner.is_running() {
         let enabled = cleaner.shared.cleaning.settings.borrow().enabled;
         if !(enabled && cleaner.clean_filthiest().await) {
@@ -52,7 +54,8 @@ impl Cleaner {
     }
 
     /// Waits for its pause to be over, or for new settings, or the end.
-    async fn rest(&self) {
+    async fn rest(&mut self) {
+        self.passed_over.clear();
         let mut settings = self.shared.cleaning.settings.subscribe();
         let mut phase = self.shared.phase.subscribe();
         let mut failure = self.shared.failure.subscribe();
@@ -80,15 +83,16 @@ impl Cleaner {
                 let took = milliseconds(self.shared.clock.monotonic().saturating_sub(began));
                 Counters::add(&self.shared.cleaning.runs, 1);
                 self.shared.cleaning.last_run_ms.store(took, Ordering::Relaxed);
-                debug!(%topic, %index, took, plan = ?due.plan, "cleaned");
+                debug!(%topic, %index, took, from = %due.plan.first_dirty, upto = %due.plan.upto, "cleaned");
                 true
             }
             Err(PassError::Stopped) => false,
             // Its directory went under the cleaner's hands.
-            Err(_) if !self.is_known(&partition) => false,
+            Err(_) if !self.is_known(&partition) => true,
             Err(PassError::GaveUp(reason)) => {
                 info!(%topic, %index, reason, "a log was not cleaned this time");
-                false
+                self.passed_over.insert(key_of(&partition));
+                true
             }
             Err(error) => {
                 error!(%topic, %index, %error, "the log cannot be cleaned, and is not until the next start");
@@ -131,7 +135,7 @@ impl Cleaner {
             let compaction = log.config.compaction.filter(|_| log.fault.is_none())?;
             Some((compaction, log.offsets()))
         })?;
-        if self.uncleanable.contains_key(&key) {
+        if self.uncleanable.contains_key(&key) || self.passed_over.contains(&key) {
             return None;
         }
         let segments = self.shared.segments.segments(key);

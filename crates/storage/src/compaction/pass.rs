@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use millstream_model::Offset;
@@ -95,7 +96,7 @@ impl<'a> Pass<'a> {
     pub(super) async fn run(mut self, plan: &Plan, compaction: Compaction) -> Result<(), PassError> {
         let aborted = self.partition.with_log(|log| log.aborted().to_vec());
         let (last_offsets, compared_upto) = self.compare(plan, aborted.clone()).await?;
-        self.cleaning().map_percent.store(last_offsets.percent(), std::sync::atomic::Ordering::Relaxed);
+        self.cleaning().map_percent.store(last_offsets.percent(), Ordering::Relaxed);
         let mut filter = RecordFilter {
             last_offsets,
             compared_upto,
@@ -185,7 +186,14 @@ impl<'a> Pass<'a> {
 
     async fn stage(&self, step: Staging) -> Result<(), PassError> {
         let (topic, config) = (Arc::clone(self.partition.topic()), self.config.clone());
-        Ok(self.shared.segments.stage(SegmentTarget { key: self.key, topic, config }, step).await?)
+        match self.shared.segments.stage(SegmentTarget { key: self.key, topic, config }, step).await {
+            Err(SegmentError::Disk(error)) if error.kind == DiskErrorKind::Failed => {
+                // It may be the sync of another file, which had to make room among the open ones.
+                self.shared.halt(&error.to_string());
+                Err(PassError::Stopped)
+            }
+            staged => Ok(staged?),
+        }
     }
 
     async fn edit(&self, edit: SegmentEdit) -> Result<(), PassError> {

@@ -177,7 +177,7 @@ pub enum Staging {
     Begin(Range<Offset>),
     /// More batches of it, in order, with the aborted transactions whose markers are among them.
     Append { batches: Vec<Batch>, aborted: Vec<AbortedTransaction> },
-    /// It is whole: makes it durable.
+    /// It is whole, and its content is to be durable.
     Finish,
     /// It is not wanted any more.
     Forget,

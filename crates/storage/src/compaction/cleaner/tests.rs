@@ -173,6 +173,16 @@ async fn a_full_disk_stops_a_pass_and_the_next_one_does_it() {
 }
 
 #[tokio::test]
+async fn a_sync_that_fails_ends_the_storage() {
+    let filled = filled(config(0)).await;
+    filled.disk.set_faults(Faults { failing_sync: Some(0), ..Faults::default() });
+    filled.storage.set_cleaner(cleaner(1 << 20));
+    settle(&filled.storage, &filled.clock).await;
+    assert!(filled.storage.failed().await.contains("sync"));
+    assert_eq!(filled.runs(), 0);
+}
+
+#[tokio::test]
 async fn a_damaged_log_is_not_cleaned_and_loses_nothing() {
     let filled = filled(config(0)).await;
     let names = filled.names();

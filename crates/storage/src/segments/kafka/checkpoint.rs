@@ -77,9 +77,10 @@ pub(super) struct LoadedCheckpoints {
 }
 
 impl LoadedCheckpoints {
-    /// Takes the records of the round that starts at `start`.
-    fn take(&mut self, records: Vec<(PartitionKey, Bytes)>, start: u64) {
-        self.places.extend(places(start, records.iter().map(|(key, record)| (key, record))));
+    /// Takes the records of the round that starts at `at`.
+    fn take(&mut self, round: Round, at: u64) {
+        let records = split_records(round.payload);
+        self.places.extend(places(at, round.bytes, records.iter().map(|(key, record)| (key, record))));
         for (key, record) in records {
             self.after_damage.push(key);
             if is_deleted(&record) {
@@ -113,7 +114,10 @@ struct State {
 /// Where a record lies in the file.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    at: u64,
+    /// Start and length of its round,
+    round_at: u64,
+    round_bytes: usize,
+    /// and its own length.
     bytes: usize,
 }
 
@@ -197,13 +201,14 @@ impl CheckpointFile {
         change: impl FnOnce(&mut CheckpointRecord) -> bool,
     ) -> Result<bool, SegmentError> {
         let Some(place) = self.state.lock().live.get(&key).copied() else { return Ok(false) };
-        let bytes = self.disk.read(CHECKPOINT_FILE.into(), place.at, place.bytes).await?;
-        let damaged =
-            |reason: String| SegmentError::Damaged { file: CHECKPOINT_FILE.into(), position: place.at, reason };
-        let mut record = decode_record(bytes).map_err(|error| damaged(error.to_string()))?;
-        if record.key != key {
-            return Err(damaged("it is another partition's record".to_owned()));
-        }
+        // With its CRC: what a flipped bit says must not become a good record.
+        let round = self.disk.read(CHECKPOINT_FILE.into(), place.round_at, place.round_bytes).await?;
+        let records = whole_round(&round).map(|round| split_records(round.payload)).unwrap_or_default();
+        let found = records.into_iter().find(|(known, _)| *known == key).map(|(_, record)| decode_record(record));
+        let Some(Ok(mut record)) = found else {
+            tracing::error!(?key, position = place.round_at, "{CHECKPOINT_FILE} is damaged there: it is not changed");
+            return Ok(false);
+        };
         if !change(&mut record) {
             return Ok(false);
         }
@@ -218,7 +223,7 @@ impl CheckpointFile {
         let contents = records.iter().map(|(_, record)| record.clone());
         let round = encode_round(position.round, contents.chain(deleted.iter().map(|key| encode_deleted(*key))));
         let end = position.end + round.len() as u64;
-        let places = places(position.end, records.iter().map(|(key, record)| (key, record)));
+        let places = places(position.end, round.len(), records.iter().map(|(key, record)| (key, record)));
         self.disk.write(CHECKPOINT_FILE.into(), position.end, vec![round]).await?;
         self.disk.perform(DiskOp::SyncFile(CHECKPOINT_FILE.into())).await?;
         let mut state = self.state.lock();
@@ -257,7 +262,7 @@ impl CheckpointFile {
     pub(super) async fn write_anew(&self, mut loaded: LoadedCheckpoints) -> Result<(), DiskError> {
         let round = self.state.lock().position.round;
         let content = encode_round(round, loaded.records.values().cloned());
-        loaded.places = places(0, &loaded.records);
+        loaded.places = places(0, content.len(), &loaded.records);
         let end = content.len() as u64;
         let file = Path::new(CHECKPOINT_FILE);
         let dir = file.parent().expect("it lies in a directory");
@@ -269,19 +274,14 @@ impl CheckpointFile {
     }
 }
 
-/// Where the records of a round that starts at `start` lie.
+/// Where the records of a round lie.
 fn places<'a>(
-    start: u64,
+    round_at: u64,
+    round_bytes: usize,
     records: impl IntoIterator<Item = (&'a PartitionKey, &'a Bytes)>,
 ) -> BTreeMap<PartitionKey, Place> {
-    let mut at = start + ROUND_HEAD_BYTES as u64;
-    let place = |(key, record): (&PartitionKey, &Bytes)| {
-        at += RECORD_LENGTH_BYTES as u64;
-        let place = Place { at, bytes: record.len() };
-        at += record.len() as u64;
-        (*key, place)
-    };
-    records.into_iter().map(place).collect()
+    let place = |record: &Bytes| Place { round_at, round_bytes, bytes: record.len() };
+    records.into_iter().map(|(key, record)| (*key, place(record))).collect()
 }
 
 fn encode_round(round: u64, records: impl Iterator<Item = Bytes>) -> Bytes {
@@ -355,8 +355,8 @@ fn read_rounds(content: &Bytes) -> Result<(LoadedCheckpoints, Position), Segment
             loaded.after_damage.clear();
             bad = false;
         }
-        loaded.take(split_records(round.payload), start as u64);
         position = Position { end: at as u64, round: round.number + 1 };
+        loaded.take(round, start as u64);
     }
     Ok((loaded, position))
 }

@@ -298,11 +298,10 @@ impl KafkaDirectories {
     }
 }
 
-/// What makes a staged segment whole and durable.
+/// What makes a staged segment whole and its content durable; the edit does so for the names.
 fn finish_ops(staged: &mut Staged) -> Vec<DiskOp> {
     let mut ops: Vec<DiskOp> = staged.finish().into_iter().collect();
     ops.extend(staged.kinds().into_iter().map(|kind| DiskOp::SyncFile(staged.cleaned(kind))));
-    ops.push(DiskOp::SyncDir(staged.dir()));
     ops
 }
 
