@@ -282,13 +282,14 @@ impl KafkaDirectories {
             return Ok(());
         }
         files.swap_recorded = counted;
+        // Also names that a killed process has changed may be lost with the power yet.
+        files.names_unsynced |= counted;
         let dir = files.dir();
         for entry in self.disk.list(dir.clone()).await? {
             let file = dir.join(&entry.name);
             match entry.name.strip_suffix(SWAP_SUFFIX) {
                 Some(name) if counted => {
                     self.disk.perform(DiskOp::Rename { from: file, to: dir.join(name) }).await?;
-                    files.names_unsynced = true;
                 }
                 None if !entry.name.ends_with(CLEANED_SUFFIX) => {}
                 _ => self.disk.perform(DiskOp::RemoveFile(file)).await?,

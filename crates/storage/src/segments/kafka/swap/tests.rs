@@ -137,9 +137,15 @@ fn interrupted(seed: u64, at: u64) -> bool {
     });
     if dice.one_in(3) {
         disk.restart_process();
-    } else {
-        disk.power_cycle();
+        // Names that the killed process changed are durable only once they are synced.
+        let again = store(&disk);
+        until_crash(&disk, async {
+            again.load(vec![target()]).await.unwrap();
+            again.checkpoint(vec![checkpoint(BATCHES)]).await.unwrap();
+        })
+        .expect("no crash was ordered");
     }
+    disk.power_cycle();
     for _ in 0..dice.below(3) {
         disk.set_faults(Faults { crash_at: Some(dice.below(30)), ..Faults::default() });
         let again = store(&disk);
