@@ -1,4 +1,5 @@
-//! What the broker does to its logs now and then, unasked: old segments go, and silent producers are forgotten.
+//! What the broker does to its logs now and then, unasked: old segments go, and silent producers are forgotten. Compacted
+//! logs are cleaned by the storage, which is told here how.
 //!
 //! Each is a task that ends when the broker stops. A log that nobody has touched since the start takes part too: the
 //! storage opens all that exist.
@@ -11,14 +12,26 @@ use millstream_storage::Partition;
 use tracing::warn;
 
 use crate::Broker;
+use crate::settings::cleaner_settings;
 
 /// Starts the tasks.
 pub(crate) fn begin(broker: &Arc<Broker>) {
     let settings = broker.settings();
     let silent = every(Arc::downgrade(broker), settings.producer_expiration_check, forget_silent_producers);
     let old = every(Arc::downgrade(broker), settings.retention_check, apply_retention);
+    broker.apply_cleaner_configs();
     broker.tasks().spawn(silent);
     broker.tasks().spawn(old);
+}
+
+impl Broker {
+    /// Lets the cleaner follow the configs, after they may have changed. It serves all nodes of the process: those of the
+    /// first one hold.
+    pub(crate) fn apply_cleaner_configs(&self) {
+        let image = self.image();
+        let first = image.brokers().first().copied().unwrap_or_default();
+        self.storage().set_cleaner(cleaner_settings(image.broker_layers(first)));
+    }
 }
 
 async fn every(broker: Weak<Broker>, interval: Duration, chore: fn(&Broker, &Partition)) {

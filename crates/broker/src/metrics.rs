@@ -106,6 +106,7 @@ impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(broker) = self.broker.upgrade() else { return Ok(()) };
         let storage = broker.storage().metrics();
+        let cleaner = storage.cleaner;
         let gauges = [
             ("connections", "Connections open now", broker.connections().open() as u64),
             ("topics", "Topics", broker.image().topics().count() as u64),
@@ -114,6 +115,11 @@ impl Collector for Readings {
             ("answer_memory_free_bytes", "Answer memory not in use", broker.answer_memory().free_bytes() as u64),
             ("storage_pending_bytes", "Bytes appended and not yet in segments", storage.pending_bytes),
             ("storage_no_space", "1 while producers are refused for want of disk space", u64::from(storage.no_space)),
+            ("cleaner_last_run_ms", "Time that the newest cleaning of a log took", cleaner.last_run_ms),
+            ("cleaner_idle_ms", "Time since the cleaner last looked for work or was at it", cleaner.idle_ms),
+            ("cleaner_dirty_percent_max", "Largest uncleaned share of a compacted log", cleaner.dirty_percent_max),
+            ("cleaner_buffer_percent", "How full the newest cleaning's memory for keys was", cleaner.map_percent),
+            ("cleaner_uncleanable_partitions", "Partitions that cannot be cleaned", cleaner.uncleanable_partitions),
         ];
         for (name, help, value) in gauges {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -125,6 +131,9 @@ impl Collector for Readings {
             ("lane_slots_written", "Slots written to the lane", storage.slots_written),
             ("lane_bytes_written", "Bytes of slots written to the lane", storage.slot_bytes_written),
             ("storage_checkpoints", "Checkpoints of partitions taken", storage.checkpoints),
+            ("cleaner_runs", "Cleanings of logs", cleaner.runs),
+            ("cleaner_read_bytes", "Bytes of record batches read to be cleaned", cleaner.read_bytes),
+            ("cleaner_written_bytes", "Bytes of record batches that were left of them", cleaner.written_bytes),
         ];
         for (name, help, value) in counters {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

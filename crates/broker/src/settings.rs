@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use millstream_coordinator::GroupSettings;
 use millstream_metadata::configs::{ConfigValue, Effect, Layers, Overrides, StaticConfig, StaticConfigError, broker};
+use millstream_storage::CleanerSettings;
 
 use crate::listeners::{ListenerError, ListenerSpec, check_ports, listeners_of};
 use crate::server::ConnectionLimits;
@@ -151,6 +152,20 @@ impl ConnectionLimits {
     }
 }
 
+/// `log.cleaner.*` as they are now.
+pub(crate) fn cleaner_settings(node: Layers<'_>) -> CleanerSettings {
+    let read = Reader(node);
+    let rate = read.double("log.cleaner.io.max.bytes.per.second");
+    CleanerSettings {
+        enabled: read.boolean("log.cleaner.enable") && read.number("log.cleaner.threads") > 0,
+        backoff: read.milliseconds("log.cleaner.backoff.ms"),
+        map_bytes_max: read.size("log.cleaner.dedupe.buffer.size"),
+        map_load_percent: (read.double("log.cleaner.io.buffer.load.factor") * 100.0) as u32,
+        // A number beyond the largest integer, as Kafka's default is, limits nothing.
+        bytes_per_second_max: (rate < u64::MAX as f64).then_some(rate as u64),
+    }
+}
+
 /// Reads checked configs by name, defaults included. The names are those of the table, which says that they have an
 /// effect; a wrong one panics in tests.
 struct Reader<'a>(Layers<'a>);
@@ -166,6 +181,13 @@ impl Reader<'_> {
         match self.value(name) {
             Some(ConfigValue::Number(number)) => number,
             other => unreachable!("{name} is a number with a default, not {other:?}"),
+        }
+    }
+
+    fn double(&self, name: &str) -> f64 {
+        match self.value(name) {
+            Some(ConfigValue::Double(number)) => number,
+            other => unreachable!("{name} is a double with a default, not {other:?}"),
         }
     }
 

@@ -8,7 +8,7 @@ use millstream_metadata::store::Revision;
 use millstream_model::batch::{RecordRules, TimestampType};
 use millstream_model::compression::Compression;
 use millstream_model::{BrokerId, PartitionIndex, TimestampMs, TopicId};
-use millstream_storage::{Durability, LogConfig, Retention};
+use millstream_storage::{Compaction, Durability, LogConfig, Retention};
 
 use crate::Broker;
 
@@ -100,6 +100,12 @@ fn log_config(config: &configs::LogConfig, timestamp_type: TimestampType) -> Log
         segment_ms: config.segment_ms.unsigned_abs(),
         segment_index_bytes: config.segment_index_bytes.unsigned_abs(),
         retention: if config.cleanup_delete { retention(config) } else { Retention::default() },
+        compaction: config.cleanup_compact.then(|| Compaction {
+            dirty_share_min_ppm: config.min_cleanable_dirty_ratio_ppm,
+            lag_min_ms: config.min_compaction_lag_ms.unsigned_abs(),
+            lag_max_ms: config.max_compaction_lag_ms.unsigned_abs(),
+            delete_retention_ms: config.delete_retention_ms.unsigned_abs(),
+        }),
         index_interval_bytes: config.index_interval_bytes.unsigned_abs(),
         timestamp_type,
     }

@@ -1,4 +1,4 @@
-//! Where the storage's two tasks run: on the runtime that opens it, as in tests and simulations, or on a thread each.
+//! Where the storage's tasks run: on the runtime that opens it, as in tests and simulations, or on a thread each.
 //!
 //! A thread of its own may block on the disk: an append then waits for one hand-over between threads each way, not for
 //! three. It ends with its task, or when its `Task` is dropped.
@@ -10,7 +10,7 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::disk::prefer_this_thread;
+use crate::disk::{defer_this_thread, prefer_this_thread};
 
 /// Where the storage's tasks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,15 @@ pub enum Background {
     Tasks,
     /// On threads of their own, which may block.
     Threads,
+}
+
+/// How much a thread's work hurries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// Somebody waits for it.
+    Preferred,
+    /// Nobody does: others come first.
+    Deferred,
 }
 
 /// A task that was started.
@@ -41,6 +50,7 @@ impl Task {
     pub(crate) fn start(
         background: Background,
         name: &str,
+        haste: Haste,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<Self> {
         if background == Background::Tasks {
@@ -50,7 +60,10 @@ impl Task {
         let (done, ended) = oneshot::channel();
         let (keep, mut dropped) = oneshot::channel::<()>();
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            prefer_this_thread();
+            match haste {
+                Haste::Preferred => prefer_this_thread(),
+                Haste::Deferred => defer_this_thread(),
+            }
             runtime.block_on(async move {
                 tokio::select! {
                     () = work => {}

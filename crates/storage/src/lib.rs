@@ -5,6 +5,7 @@
 
 mod background;
 pub mod clock;
+mod compaction;
 #[cfg(test)]
 mod crash_tests;
 mod direct;
@@ -26,10 +27,11 @@ mod tests;
 
 pub use background::Background;
 pub use clock::{Clock, SystemClock};
+pub use compaction::{CleanerMetrics, CleanerSettings};
 pub use disk::{Disk, FileDisk, OpenDiskError};
 pub use lane::Ticket;
 pub use lane::slot::PartitionKey;
-pub use log::config::{Durability, EngineLimits, LogConfig};
+pub use log::config::{Compaction, Durability, EngineLimits, LogConfig};
 pub use log::epochs::EpochStarts;
 pub use log::partition_log::{AppendOrigin, LogOffsets, ReadUpto};
 pub use log::producers::{ProducerBatch, ProducerEntry, Producers, SequenceError};

@@ -17,7 +17,7 @@ use crate::lane::slot::{PartitionKey, Slot, SlotEntry, SlotEntryBody};
 use crate::log::partition_log::PartitionLog;
 use crate::partition::Partition;
 use crate::room::Writer;
-use crate::segments::{SegmentEdit, SegmentError, SegmentRun};
+use crate::segments::{Edited, SegmentEdit, SegmentError, SegmentRun};
 use crate::shared::{EditOrder, Phase, Shared};
 use crate::tail::TailPiece;
 
@@ -269,23 +269,46 @@ impl Materialiser {
         Ok(())
     }
 
-    async fn edit(&mut self, order: EditOrder) -> Result<(), SegmentError> {
-        for edit in &order.edits {
-            let (SegmentEdit::Remove(key) | SegmentEdit::DropBelow(key, _)) = edit;
-            self.dirty.remove(key);
-            self.switching.remove(key);
-        }
-        // A file must not go while its sync or a write is on its way.
-        self.checkpoint_written().await;
-        for partition in &order.partitions {
+    /// Changes files that nobody writes to meanwhile.
+    async fn edit_files(
+        &mut self,
+        edits: &[SegmentEdit],
+        partitions: &[Arc<Partition>],
+    ) -> Result<Vec<Edited>, SegmentError> {
+        for partition in partitions {
             partition.keep_files().await;
         }
-        let done = self.shared.segments.edit(order.edits).await;
-        let answer = done.as_ref().map(|_| ()).map_err(|error| StorageError::Failed(error.to_string()));
-        order.partitions.iter().for_each(|partition| partition.release_files());
+        let done = self.shared.segments.edit(edits.to_vec()).await;
+        partitions.iter().for_each(|partition| partition.release_files());
+        done
+    }
+
+    async fn edit(&mut self, order: EditOrder) -> Result<(), SegmentError> {
+        for edit in &order.edits {
+            if let SegmentEdit::Remove(key) | SegmentEdit::DropBelow(key, _) = edit {
+                self.dirty.remove(key);
+                self.switching.remove(key);
+            }
+        }
+        // A file must not go while its sync is on its way.
+        self.checkpoint_written().await;
+        let done = self.edit_files(&order.edits, &order.partitions).await;
+        if let Ok(edited) = &done {
+            self.count_replaced(&order.edits, edited);
+        }
+        let answer = done.as_ref().cloned().map_err(|error| StorageError::Failed(error.to_string()));
         // Who ordered it may have gone; the edit is done all the same.
         let _ = order.done.send(answer);
         done.map(|_| ())
+    }
+
+    /// Lets the sizes of partitions follow what took the place of their segments.
+    fn count_replaced(&self, edits: &[SegmentEdit], edited: &[Edited]) {
+        for (edit, edited) in edits.iter().zip(edited) {
+            if let (SegmentEdit::Replace(_), Some(partition)) = (edit, self.shared.partition(edit.key())) {
+                partition.with_log(|log| log.resized(edited.bytes_before, edited.bytes_after));
+            }
+        }
     }
 
     /// Looks at the free space, if the last look is not young.

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::StorageError;
 use crate::clock::Clock;
+use crate::compaction::Cleaning;
 use crate::direct::DirectWork;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::lane::core::LaneCore;
@@ -18,7 +19,7 @@ use crate::lane::slot::{PartitionKey, Slot};
 use crate::log::config::EngineLimits;
 use crate::partition::Partition;
 use crate::room::Room;
-use crate::segments::{SegmentEdit, SegmentStore};
+use crate::segments::{Edited, SegmentEdit, SegmentStore};
 use crate::tail::{Tail, TailPiece};
 
 /// From start to shutdown.
@@ -39,7 +40,7 @@ pub(crate) struct EditOrder {
     pub(crate) edits: Vec<SegmentEdit>,
     /// Whose files are changed.
     pub(crate) partitions: Vec<Arc<Partition>>,
-    pub(crate) done: oneshot::Sender<Result<(), StorageError>>,
+    pub(crate) done: oneshot::Sender<Result<Vec<Edited>, StorageError>>,
 }
 
 /// What waits for the materialiser.
@@ -104,9 +105,22 @@ pub(crate) struct Shared {
     /// Why the engine stopped for good.
     pub(crate) failure: watch::Sender<Option<Arc<str>>>,
     pub(crate) room: Room,
+    pub(crate) cleaning: Cleaning,
 }
 
 impl Shared {
+    /// Orders edits of these partitions; who waits for the answer hears what became of them, or nothing when the storage ends before.
+    pub(crate) fn order(
+        &self,
+        edits: Vec<SegmentEdit>,
+        partitions: Vec<Arc<Partition>>,
+    ) -> oneshot::Receiver<Result<Vec<Edited>, StorageError>> {
+        let (done, answer) = oneshot::channel();
+        self.queue.lock().orders.push(EditOrder { edits, partitions, done });
+        self.settle_work.notify_one();
+        answer
+    }
+
     pub(crate) fn new(
         lane: LaneCore,
         segments: Arc<dyn SegmentStore>,
@@ -130,6 +144,7 @@ impl Shared {
             phase: watch::Sender::new(Phase::Opening),
             failure: watch::Sender::new(None),
             room: Room::default(),
+            cleaning: Cleaning::default(),
         }
     }
 

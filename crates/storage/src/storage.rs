@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 
 use millstream_model::{LeaderEpoch, PartitionIndex, TopicId};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 
-use crate::background::{Background, Task};
+use crate::background::{Background, Haste, Task};
 use crate::clock::Clock;
+use crate::compaction::{self, CleanerMetrics, CleanerSettings};
 use crate::direct;
 use crate::disk::{Disk, DiskError, Space};
 use crate::lane::LaneId;
@@ -26,7 +26,7 @@ use crate::partition::{Partition, PartitionSpec};
 use crate::segments::kafka::checkpoint::CheckpointFile;
 use crate::segments::memory::MemorySegments;
 use crate::segments::{LoadedLog, SegmentEdit, SegmentStore};
-use crate::shared::{EditOrder, Phase, Shared};
+use crate::shared::{Phase, Shared};
 use crate::slots::memory::MemorySlots;
 use crate::slots::{Put, SlotId, SlotStore};
 
@@ -73,6 +73,7 @@ pub struct StorageMetrics {
     pub pending_bytes: u64,
     /// Whether producers are refused for want of space.
     pub no_space: bool,
+    pub cleaner: CleanerMetrics,
 }
 
 /// The engine; a clone is another handle of the same.
@@ -108,6 +109,7 @@ struct Tasks {
     writer: Task,
     direct: Task,
     materialiser: Task,
+    cleaner: Task,
 }
 
 /// What a storage is built from.
@@ -177,12 +179,14 @@ impl Storage {
         self.inner.shared.phase.send_replace(Phase::Running);
         let shared = &self.inner.shared;
         let writer = writer::run(Arc::clone(shared), Arc::clone(&self.inner.slots));
-        let writer = Task::start(background, "lane", halting(Arc::clone(shared), writer))?;
+        let writer = Task::start(background, "lane", Haste::Preferred, halting(Arc::clone(shared), writer))?;
         let direct = halting(Arc::clone(shared), direct::run(Arc::clone(shared)));
-        let direct = Task::start(background, "direct", direct)?;
+        let direct = Task::start(background, "direct", Haste::Preferred, direct)?;
         let materialiser = halting(Arc::clone(shared), materialiser.run());
-        let materialiser = Task::start(background, "materialiser", materialiser)?;
-        *self.inner.tasks.lock() = Some(Tasks { writer, direct, materialiser });
+        let materialiser = Task::start(background, "materialiser", Haste::Preferred, materialiser)?;
+        let cleaner = halting(Arc::clone(shared), compaction::run(Arc::clone(shared)));
+        let cleaner = Task::start(background, "cleaner", Haste::Deferred, cleaner)?;
+        *self.inner.tasks.lock() = Some(Tasks { writer, direct, materialiser, cleaner });
         Ok(())
     }
 
@@ -224,7 +228,8 @@ impl Storage {
     #[cfg(test)]
     pub(crate) async fn abort(&self) {
         let tasks = self.inner.tasks.lock().take();
-        for task in tasks.into_iter().flat_map(|tasks| [tasks.writer, tasks.direct, tasks.materialiser]) {
+        for task in tasks.into_iter().flat_map(|tasks| [tasks.cleaner, tasks.writer, tasks.direct, tasks.materialiser])
+        {
             task.abort().await;
         }
     }
@@ -266,16 +271,11 @@ impl Storage {
             shared.lane.lock().forget(partition.key());
         }
         let edits: Vec<SegmentEdit> = deleted.iter().map(|(key, _)| SegmentEdit::Remove(*key)).collect();
-        let ordered = (!edits.is_empty()).then(|| {
-            let (done, answer) = oneshot::channel();
-            let partitions = deleted.iter().map(|(_, partition)| Arc::clone(partition)).collect();
-            shared.queue.lock().orders.push(EditOrder { edits, partitions, done });
-            shared.settle_work.notify_one();
-            answer
-        });
+        let partitions = deleted.iter().map(|(_, partition)| Arc::clone(partition)).collect();
+        let ordered = (!edits.is_empty()).then(|| shared.order(edits, partitions));
         async move {
             match ordered {
-                Some(answer) => answer.await.unwrap_or(Err(StorageError::Halted)),
+                Some(answer) => answer.await.unwrap_or(Err(StorageError::Halted)).map(|_| ()),
                 None => Ok(()),
             }
         }
@@ -306,6 +306,12 @@ impl Storage {
         vec![LogDirUsage { path: self.inner.log_dir.clone(), space, partitions, error }]
     }
 
+    /// Says how compacted logs are cleaned; none are before the first call. May be called at any time.
+    pub fn set_cleaner(&self, settings: CleanerSettings) {
+        let changed = |known: &mut CleanerSettings| std::mem::replace(known, settings) != settings;
+        self.inner.shared.cleaning.settings.send_if_modified(changed);
+    }
+
     /// Counters, for the broker to export.
     #[must_use]
     pub fn metrics(&self) -> StorageMetrics {
@@ -319,6 +325,7 @@ impl Storage {
             checkpoints: read(&shared.counters.checkpoints),
             pending_bytes: (shared.lane.lock().pending_bytes() + shared.direct.bytes()) as u64,
             no_space: shared.room.is_refused() || shared.room.is_low(),
+            cleaner: shared.cleaning.metrics(shared.clock.monotonic()),
         }
     }
 
@@ -342,11 +349,13 @@ impl Storage {
         shared.phase.send_replace(Phase::Draining);
         shared.lane_work.notify_one();
         shared.direct.look();
+        // First: it may wait for the materialiser.
+        let cleaner_ended = tasks.cleaner.ended().await;
         let writer_ended = tasks.writer.ended().await & tasks.direct.ended().await;
         shared.phase.send_replace(Phase::Settling);
         shared.settle_work.notify_one();
         let materialiser_ended = tasks.materialiser.ended().await;
-        if !writer_ended || !materialiser_ended || shared.is_halted() {
+        if !cleaner_ended || !writer_ended || !materialiser_ended || shared.is_halted() {
             return Err(StorageError::Halted);
         }
         let sealed = shared.lane.lock().seal_last();

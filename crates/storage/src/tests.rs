@@ -1,5 +1,6 @@
 //! The engine through its façade, over both seams' memory implementations.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -57,6 +58,36 @@ pub(crate) fn values(records: &[Bytes]) -> Vec<(i64, String)> {
         }
     }
     found
+}
+
+/// Where Kafka's jars lie, for tests that run its tools; without them says so.
+pub(crate) fn kafka_libs() -> Option<String> {
+    let libs = std::env::var("MILLSTREAM_KAFKA_LIBS").ok();
+    if libs.is_none() {
+        eprintln!("NOT TESTED: MILLSTREAM_KAFKA_LIBS does not name Kafka's jars");
+    }
+    libs
+}
+
+/// What Kafka's own tool says of the segments and indexes in a directory; it must find nothing wrong.
+pub(crate) fn kafka_dump(libs: &str, dir: &Path) -> String {
+    let kinds = ["log", "index", "timeindex", "txnindex"];
+    let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let is_kind = |path: &PathBuf| path.extension().is_some_and(|kind| kinds.iter().any(|known| kind == *known));
+    let files: Vec<String> = paths.filter(is_kind).map(|path| path.to_string_lossy().into_owned()).collect();
+    assert!(files.len() >= 6, "{files:?}");
+    let output = std::process::Command::new("java")
+        .args(["-cp", &format!("{libs}/*"), "org.apache.kafka.tools.DumpLogSegments"])
+        .args(["--deep-iteration", "--files", &files.join(",")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{complaint}");
+    for bad in ["isvalid: false", "Mismatches", "not match", "Found", "invalid", "corrupt"] {
+        assert!(!text.contains(bad), "{bad}: {text}");
+    }
+    text
 }
 
 fn memory() -> (Storage, Arc<ManualClock>) {

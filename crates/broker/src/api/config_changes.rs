@@ -88,7 +88,10 @@ fn apply(broker: &Broker, changed: &ConfigResource) {
                 broker.apply_topic_configs(topic.id);
             }
         }
-        ConfigResource::Broker(_) => image.topics().for_each(|topic| broker.apply_topic_configs(topic.id)),
+        ConfigResource::Broker(_) => {
+            image.topics().for_each(|topic| broker.apply_topic_configs(topic.id));
+            broker.apply_cleaner_configs();
+        }
         ConfigResource::Group(_) => {}
     }
 }

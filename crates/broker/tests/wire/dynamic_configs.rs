@@ -25,7 +25,7 @@ const DELETE: i8 = 1;
 const EARLIEST: i64 = -2;
 
 /// Sets a config of all brokers, or takes it back.
-fn alter(peer: &mut Peer, name: &str, value: Option<&str>) {
+pub(crate) fn alter(peer: &mut Peer, name: &str, value: Option<&str>) {
     let config = AlterableConfig {
         name: name.to_owned(),
         config_operation: if value.is_some() { SET } else { DELETE },

@@ -1,6 +1,7 @@
 //! A broker over a temporary directory, asked over its sockets.
 #![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
 
+mod compaction;
 mod deleting;
 mod dynamic_configs;
 mod hostile;

@@ -33,7 +33,7 @@ pub enum MessageTimestampType {
 /// Fields are named after the configs; units stand in the names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogConfig {
-    /// `cleanup.policy` has `compact`: records need a key.
+    /// `cleanup.policy` has `compact`: records need a key, and only the last of each stays.
     pub cleanup_compact: bool,
     /// `cleanup.policy` has `delete`: records may be deleted on request.
     pub cleanup_delete: bool,
@@ -41,13 +41,18 @@ pub struct LogConfig {
     pub compression_gzip_level: i32,
     pub compression_type: CompressionType,
     pub compression_zstd_level: i32,
+    pub delete_retention_ms: i64,
     pub durability: Durability,
     pub index_interval_bytes: i32,
+    pub max_compaction_lag_ms: i64,
     pub max_decompressed_message_bytes: i32,
     pub max_message_bytes: i32,
     pub message_timestamp_after_max_ms: i64,
     pub message_timestamp_before_max_ms: i64,
     pub message_timestamp_type: MessageTimestampType,
+    /// `min.cleanable.dirty.ratio`, in millionths.
+    pub min_cleanable_dirty_ratio_ppm: u32,
+    pub min_compaction_lag_ms: i64,
     pub min_insync_replicas: i32,
     /// -1 is no limit.
     pub retention_bytes: i64,
@@ -79,11 +84,13 @@ impl LogConfig {
                 _ => CompressionType::Producer,
             },
             compression_zstd_level: read.int("compression.zstd.level"),
+            delete_retention_ms: read.long("delete.retention.ms"),
             durability: match read.text("millstream.durability").as_str() {
                 "os" => Durability::Os,
                 _ => Durability::Fsync,
             },
             index_interval_bytes: read.int("index.interval.bytes"),
+            max_compaction_lag_ms: read.long("max.compaction.lag.ms"),
             max_decompressed_message_bytes: read.int("max.decompressed.message.bytes"),
             max_message_bytes: read.int("max.message.bytes"),
             message_timestamp_after_max_ms: read.long("message.timestamp.after.max.ms"),
@@ -92,6 +99,8 @@ impl LogConfig {
                 "LogAppendTime" => MessageTimestampType::LogAppendTime,
                 _ => MessageTimestampType::CreateTime,
             },
+            min_cleanable_dirty_ratio_ppm: (read.double("min.cleanable.dirty.ratio") * 1e6).round() as u32,
+            min_compaction_lag_ms: read.long("min.compaction.lag.ms"),
             min_insync_replicas: read.int("min.insync.replicas"),
             retention_bytes: read.long("retention.bytes"),
             retention_ms: read.long("retention.ms"),
@@ -115,6 +124,13 @@ impl<F: Fn(&'static str) -> Option<ConfigValue>> Read<F> {
         match self.value(name) {
             ConfigValue::Number(number) => number,
             other => unreachable!("{name} is a number, not {other:?}"),
+        }
+    }
+
+    fn double(&self, name: &'static str) -> f64 {
+        match self.value(name) {
+            ConfigValue::Double(number) => number,
+            other => unreachable!("{name} is a double, not {other:?}"),
         }
     }
 

@@ -3,7 +3,8 @@
 use super::Effect::{self, InPart, None};
 
 pub(super) const ALWAYS_BROKER: Effect = None("every process is a broker that keeps its cluster state itself");
-pub(super) const CLEANING_LATER: Effect = None("compaction comes with the next release");
+pub(super) const CLEANED_IN_PIECES: Effect =
+    None("the cleaner reads and writes in pieces of 1 MiB, or of a batch that is larger");
 pub(super) const COMMITS_WAIT: Effect = None("a commit is answered once it is durable, however long that takes");
 pub(super) const CONSUMER_PROTOCOL_LATER: Effect =
     None("the consumer group protocol of KIP-848 comes with a later release; classic groups are served");
@@ -15,8 +16,6 @@ pub(super) const FLUSHED_ANYWAY: Effect =
 pub(super) const GIVEN_AT_START: Effect =
     InPart("as given at start; what is set while the broker runs is kept and shown only");
 pub(super) const KAFKA_TESTS: Effect = None("exists for Kafka's own tests");
-pub(super) const KEYS_REQUIRED: Effect =
-    InPart("topics with `compact` refuse records without a key; cleaning comes with the next release");
 pub(super) const LIMITS_LATER: Effect = None("connection limits of this kind come with a later release");
 pub(super) const MEMORY_BUDGET: Effect = None("requests in memory are bounded by their bytes, not by their number");
 pub(super) const NO_JAVA: Effect = None("Java classes cannot be loaded");
@@ -31,6 +30,7 @@ pub(super) const NO_START_LIMIT: Effect = None("a start takes as long as it take
 pub(super) const NO_TIERING: Effect = None("there is no tiered storage");
 pub(super) const OFFSETS_PLAIN: Effect = None("the offsets topic is stored without compression");
 pub(super) const ONE_BACKLOG: Effect = None("listeners have one fixed backlog");
+pub(super) const ONE_CLEANER: Effect = InPart("one thread cleans, or none with 0");
 pub(super) const ONE_FOLDER: Effect = None("a partition's place is not chosen by the user");
 pub(super) const ONE_LZ4_LEVEL: Effect = None("lz4 has one level here, the fast one");
 pub(super) const ONLY_PLAINTEXT: Effect = InPart("only PLAINTEXT is served so far");

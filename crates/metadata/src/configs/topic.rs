@@ -9,14 +9,14 @@ use crate::configs::Valid::{
     Any, AtLeast, Between, BetweenDecimal, BetweenOrMinusOne, ListOf, OneOf, ThrottledReplicas,
 };
 use crate::configs::reason::{
-    CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, KAFKA_TESTS, KEYS_REQUIRED, NO_PREALLOCATION, NO_REPLICAS,
-    NO_TIERING, ONE_LZ4_LEVEL, ROLLED_ON_TIME, SHARE_GROUPS_LATER,
+    DELETED_AT_ONCE, FLUSHED_ANYWAY, KAFKA_TESTS, NO_PREALLOCATION, NO_REPLICAS, NO_TIERING, ONE_LZ4_LEVEL,
+    ROLLED_ON_TIME, SHARE_GROUPS_LATER,
 };
 use crate::configs::row::{boolean, double, hours, int, list, long, minutes, same, string};
 
 /// Sorted by name.
 pub const KEYS: &[ConfigKey] = &[
-    list("cleanup.policy", Is("delete"), ListOf(&["compact", "delete"]), Medium, ClusterWide, KEYS_REQUIRED)
+    list("cleanup.policy", Is("delete"), ListOf(&["compact", "delete"]), Medium, ClusterWide, ActedOn)
         .synonyms(&[same("log.cleanup.policy")])
         .doc("What becomes of old records: `delete` drops old segments, `compact` keeps the last record of each key."),
     int("compression.gzip.level", Is("-1"), BetweenOrMinusOne(1, 9), Medium, ClusterWide, ActedOn)
@@ -31,7 +31,7 @@ pub const KEYS: &[ConfigKey] = &[
     int("compression.zstd.level", Is("3"), Between(-131_072, 22), Medium, ClusterWide, ActedOn)
         .synonyms(&[same("compression.zstd.level")])
         .doc("Effort of zstd where `compression.type` is zstd; negative levels are faster and larger."),
-    long("delete.retention.ms", Is("86400000"), AtLeast(0), Medium, ClusterWide, CLEANING_LATER)
+    long("delete.retention.ms", Is("86400000"), AtLeast(0), Medium, ClusterWide, ActedOn)
         .synonyms(&[same("log.cleaner.delete.retention.ms")])
         .doc("How long the tombstone of a key stays readable in a compacted topic, in milliseconds."),
     boolean("errors.deadletterqueue.group.enable", Is("false"), Any, Medium, ClusterWide, SHARE_GROUPS_LATER)
@@ -61,7 +61,7 @@ pub const KEYS: &[ConfigKey] = &[
     long("local.retention.ms", Is("-2"), AtLeast(-2), Medium, ClusterWide, NO_TIERING)
         .synonyms(&[same("log.local.retention.ms")])
         .doc("Age up to which segments of a tiered partition stay on the local disk; -2 follows `retention.ms`."),
-    long("max.compaction.lag.ms", Is("9223372036854775807"), AtLeast(1), Medium, ClusterWide, CLEANING_LATER)
+    long("max.compaction.lag.ms", Is("9223372036854775807"), AtLeast(1), Medium, ClusterWide, ActedOn)
         .synonyms(&[same("log.cleaner.max.compaction.lag.ms")])
         .doc("Age at which a record must have become eligible for compaction, in milliseconds."),
     int("max.decompressed.message.bytes", Is("2147483639"), Between(1, 2_147_483_639), Medium, ClusterWide, ActedOn)
@@ -82,10 +82,10 @@ pub const KEYS: &[ConfigKey] = &[
     string("millstream.durability", Is("fsync"), OneOf(&["fsync", "os"]), High, ClusterWide, ActedOn)
         .synonyms(&[same("millstream.durability")])
         .doc("When a write is answered: `fsync` once it is synced, `os` once the system has it, as Kafka does."),
-    double("min.cleanable.dirty.ratio", Is("0.5"), BetweenDecimal(0.0, 1.0), Medium, ClusterWide, CLEANING_LATER)
+    double("min.cleanable.dirty.ratio", Is("0.5"), BetweenDecimal(0.0, 1.0), Medium, ClusterWide, ActedOn)
         .synonyms(&[same("log.cleaner.min.cleanable.ratio")])
         .doc("Share of a compacted log that must be uncleaned before it is cleaned again."),
-    long("min.compaction.lag.ms", Is("0"), AtLeast(0), Medium, ClusterWide, CLEANING_LATER)
+    long("min.compaction.lag.ms", Is("0"), AtLeast(0), Medium, ClusterWide, ActedOn)
         .synonyms(&[same("log.cleaner.min.compaction.lag.ms")])
         .doc("Age that a record must reach before compaction may remove it, in milliseconds."),
     int("min.insync.replicas", Is("1"), AtLeast(1), Medium, ClusterWide, ActedOn)

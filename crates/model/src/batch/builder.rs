@@ -195,7 +195,7 @@ fn put_nullable(out: &mut Vec<u8>, value: Option<&[u8]>) {
 }
 
 /// Zigzag LEB128; for a value of 32 bits the same bytes as its 32-bit form.
-fn put_varint(out: &mut Vec<u8>, value: i64) {
+pub(super) fn put_varint(out: &mut Vec<u8>, value: i64) {
     let mut raw = ((value << 1) ^ (value >> 63)) as u64;
     while raw >= 0x80 {
         out.push(raw as u8 | 0x80);

@@ -9,6 +9,7 @@ mod builder;
 mod control;
 mod header;
 mod record;
+mod selection;
 mod validate;
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +18,7 @@ pub use builder::{BatchBuilder, Header, ProducerStamp, RecordTooLarge, batch_byt
 pub use control::{ControlRecord, ControlRecordType, InvalidControlRecord};
 pub use header::{Attributes, BatchHeader, HEADER_BYTES, HeadMut, LENGTH_OVERHEAD_BYTES, MAGIC, TimestampType, at};
 pub use record::{HeaderIter, MalformedRecord, Record, RecordHeader, RecordIter};
+pub use selection::{SelectError, Selection};
 pub use validate::{
     RECORD_ERRORS_MAX, RecordError, RecordErrorReason, RecordRules, Validated, ValidationError, validate_records,
 };

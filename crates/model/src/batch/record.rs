@@ -100,6 +100,11 @@ impl<'a> RecordIter<'a> {
         Self { rest: bytes, left: count.max(0) as usize }
     }
 
+    /// Bytes that are not read yet.
+    pub(super) fn rest_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     fn parse_next(&mut self) -> Result<Record<'a>, MalformedRecord> {
         let mut source = Slice(self.rest);
         let size = record_size(&mut source)?;
@@ -131,6 +136,26 @@ impl<'a> Iterator for RecordIter<'a> {
         }
         Some(next)
     }
+}
+
+/// A record around its timestamp delta.
+#[derive(Debug)]
+pub(super) struct AroundTimestamp<'a> {
+    pub(super) attributes: u8,
+    pub(super) timestamp_delta: i64,
+    /// Everything of the record after the delta.
+    pub(super) rest: &'a [u8],
+}
+
+/// The first record in `bytes`, and what follows it.
+pub(super) fn split_timestamp(bytes: &[u8]) -> Result<(AroundTimestamp<'_>, &[u8]), MalformedRecord> {
+    let mut source = Slice(bytes);
+    let size = record_size(&mut source)?;
+    let (body, after) = source.0.split_at_checked(size as usize).ok_or(MalformedRecord::Truncated)?;
+    let mut body = Slice(body);
+    let attributes = body.byte()?;
+    let timestamp_delta = Fields { left: size, source: &mut body }.varlong()?;
+    Ok((AroundTimestamp { attributes, timestamp_delta, rest: body.0 }, after))
 }
 
 /// Reads one record of a stream without keeping its key, value and headers.

@@ -21,7 +21,7 @@ use futures_util::future::BoxFuture;
 
 pub use aligned::AlignedBuffer;
 pub use file::{FileDisk, OpenDiskError};
-pub(crate) use platform::prefer_this_thread;
+pub(crate) use platform::{defer_this_thread, prefer_this_thread};
 
 /// Alignment, in bytes, of offset, length and memory of a direct read or write.
 pub const BLOCK_BYTES: usize = 4096;

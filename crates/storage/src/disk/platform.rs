@@ -9,11 +9,11 @@ use bytes::Bytes;
 use rustix::time::ClockId;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::prefer_this_thread;
+pub(crate) use linux::{defer_this_thread, prefer_this_thread};
 #[cfg(target_os = "linux")]
 pub(super) use linux::{open_direct, open_durable, read_cached, write_behind, write_durable, write_pieces};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::prefer_this_thread;
+pub(crate) use portable::{defer_this_thread, prefer_this_thread};
 #[cfg(not(target_os = "linux"))]
 pub(super) use portable::{open_direct, open_durable, read_cached, write_behind, write_durable, write_pieces};
 
@@ -39,6 +39,9 @@ mod linux {
     const PIECES_MAX: usize = 1024;
     /// Niceness of I/O threads: on a busy CPU a woken thread otherwise waits for a tick.
     const IO_THREAD_NICE: i32 = -10;
+
+    /// Niceness of threads for which nobody waits.
+    const DEFERRED_THREAD_NICE: i32 = 5;
 
     fn flags(flags: OFlags) -> i32 {
         flags.bits().cast_signed()
@@ -130,6 +133,13 @@ mod linux {
             tracing::debug!(%error, "I/O threads run at normal priority: synced writes wait longer on a busy CPU");
         }
     }
+
+    /// Lets others come first.
+    pub(crate) fn defer_this_thread() {
+        if let Err(error) = rustix::process::setpriority_process(None, DEFERRED_THREAD_NICE) {
+            tracing::debug!(%error, "a thread in the background runs at normal priority");
+        }
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -172,4 +182,6 @@ mod portable {
     }
 
     pub(crate) fn prefer_this_thread() {}
+
+    pub(crate) fn defer_this_thread() {}
 }

@@ -216,6 +216,12 @@ impl SimulatedDisk {
         }
     }
 
+    /// Names in a directory, sorted.
+    #[must_use]
+    pub fn names(&self, dir: &Path) -> Vec<String> {
+        self.state.lock().list(dir).into_iter().map(|entry| entry.name).collect()
+    }
+
     /// A file's bytes as the page cache has them.
     #[must_use]
     pub fn content(&self, file: &Path) -> Option<Vec<u8>> {
@@ -417,6 +423,12 @@ impl State {
                 let moved: Vec<(PathBuf, Entry)> = self.below(&from);
                 if moved.is_empty() {
                     return Err(io::ErrorKind::NotFound.into());
+                }
+                if let [(_, entry @ Entry::File(_))] = moved[..] {
+                    // A crash may leave both names of a file, never none.
+                    self.change_names(Renaming::Link(to, entry));
+                    self.change_names(Renaming::Unlink(from));
+                    return done(Settles::Nothing);
                 }
                 self.change_names(Renaming::Unlink(from.clone()));
                 for (name, entry) in moved {

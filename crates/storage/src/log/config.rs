@@ -30,8 +30,37 @@ pub struct LogConfig {
     pub index_interval_bytes: u32,
     /// What `cleanup.policy=delete` removes.
     pub retention: Retention,
+    /// How `cleanup.policy=compact` cleans; none without it.
+    pub compaction: Option<Compaction>,
     /// `message.timestamp.type`: with `LogAppendTime` an append stamps its batches with the broker's time.
     pub timestamp_type: TimestampType,
+}
+
+/// When a compacted log is cleaned, and what stays; `Default` has Kafka's defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compaction {
+    /// `min.cleanable.dirty.ratio`, in millionths: the uncleaned share of the log from which on it is cleaned.
+    pub dirty_share_min_ppm: u32,
+    /// `min.compaction.lag.ms`: younger records stay as they are.
+    pub lag_min_ms: u64,
+    /// `max.compaction.lag.ms`: a log with older uncleaned records is cleaned whatever their share.
+    pub lag_max_ms: u64,
+    /// `delete.retention.ms`: tombstones and markers stay so long after they were first cleaned.
+    pub delete_retention_ms: u64,
+}
+
+impl Default for Compaction {
+    fn default() -> Self {
+        let delete_retention_ms = 24 * 3600 * 1000;
+        Self { dirty_share_min_ppm: 500_000, lag_min_ms: 0, lag_max_ms: u64::MAX, delete_retention_ms }
+    }
+}
+
+impl LogConfig {
+    /// Time after which a segment is closed: what may not stay uncleaned for long may not stay in an open one.
+    pub(crate) fn segment_ms_max(&self) -> u64 {
+        self.compaction.map_or(self.segment_ms, |compaction| self.segment_ms.min(compaction.lag_max_ms))
+    }
 }
 
 impl Default for LogConfig {
@@ -43,6 +72,7 @@ impl Default for LogConfig {
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             retention: Retention::default(),
+            compaction: None,
             timestamp_type: TimestampType::CreateTime,
         }
     }

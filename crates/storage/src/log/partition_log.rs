@@ -4,6 +4,7 @@
 //! the lane to the segments. A checkpoint may only say what is settled.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -281,10 +282,20 @@ impl PartitionLog {
         self.in_segments_below = self.in_segments_below.max(end);
     }
 
-    /// The segments have dropped `bytes` of batches.
-    pub(crate) fn dropped(&mut self, bytes: u64) {
-        assert!(bytes <= self.bytes, "what segments drop was counted when it was appended or loaded");
-        self.bytes -= bytes;
+    /// Segments with `before` bytes of batches have gone, others with `after` have come.
+    pub(crate) fn resized(&mut self, before: u64, after: u64) {
+        assert!(before <= self.bytes, "what segments drop was counted when it was appended or loaded");
+        self.bytes = self.bytes - before + after;
+    }
+
+    /// All aborted transactions that readers are told of.
+    pub(crate) fn aborted(&self) -> &[AbortedTransaction] {
+        &self.aborted
+    }
+
+    /// Of the aborted transactions whose markers lie within `offsets`, only `kept` have records that are left.
+    pub(crate) fn keep_aborted(&mut self, offsets: &Range<Offset>, kept: &[AbortedTransaction]) {
+        self.aborted.retain(|aborted| !offsets.contains(&aborted.last_offset) || kept.contains(aborted));
     }
 
     /// Drops tail batches below `below` that the segments hold.

@@ -48,6 +48,7 @@ mod tests {
             next: Offset(10 * (number as i64 + 1)),
             bytes: *bytes,
             max_timestamp: TimestampMs(*newest),
+            ..SegmentSummary::default()
         };
         of.iter().enumerate().map(summary).collect()
     }

@@ -175,18 +175,13 @@ impl Materialiser {
         }
         let keys = edits.iter().map(SegmentEdit::key);
         let partitions: Vec<Arc<Partition>> = keys.filter_map(|key| self.shared.partition(key)).collect();
-        for partition in &partitions {
-            partition.keep_files().await;
-        }
-        let dropped = self.shared.segments.edit(edits.clone()).await;
-        partitions.iter().for_each(|partition| partition.release_files());
-        let dropped = dropped?;
-        for (edit, bytes) in edits.into_iter().zip(dropped) {
+        let dropped = self.edit_files(&edits, &partitions).await?;
+        for (edit, edited) in edits.into_iter().zip(dropped) {
             let SegmentEdit::DropBelow(key, start) = edit else { continue };
             if let Some(partition) = self.shared.partition(key) {
                 partition.with_log(|log| {
                     log.checkpointed_start = start;
-                    log.dropped(bytes);
+                    log.resized(edited.bytes_before, 0);
                 });
             }
         }

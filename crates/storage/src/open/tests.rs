@@ -21,7 +21,7 @@ use crate::log::retention::Retention;
 use crate::partition::{AppendError, Appended, Partition};
 use crate::segments::kafka::checkpoint::CHECKPOINT_FILE;
 use crate::segments::{
-    LoadReport, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentRun, SegmentSummary,
+    Edited, LoadReport, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentRun, SegmentSummary, Staging,
 };
 use crate::slots::memory::MemorySlots;
 use crate::storage::StorageError;
@@ -828,7 +828,15 @@ impl SegmentStore for Panicking {
         Vec::new()
     }
 
-    fn edit(&self, _: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>> {
+    fn compacted_upto(&self, _: PartitionKey) -> Offset {
+        Offset::ZERO
+    }
+
+    fn stage(&self, _: SegmentTarget, _: Staging) -> BoxFuture<'_, Result<(), SegmentError>> {
+        unreachable!("nothing is compacted")
+    }
+
+    fn edit(&self, _: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<Edited>, SegmentError>> {
         unreachable!("nothing is deleted")
     }
 }

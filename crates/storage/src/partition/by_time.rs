@@ -75,17 +75,32 @@ impl Partition {
             check_readable(&log)?;
             (log.max_timestamp, log.live.log_start)
         };
-        let known = match known {
-            Some(known) => Some((known.timestamp, known.base_offset)),
-            None => self.scan_max_timestamp().await?,
-        };
-        let Some((timestamp, base)) = known else { return Ok(None) };
-        let slice = self.read(base.max(log_start), 1, true, ReadUpto::HighWatermark).await?;
-        let Some(batch) = first_batch(slice.records)? else { return Ok(None) };
-        first_record(&batch, log_start, timestamp)
+        if let Some(known) = known
+            && let Some(found) = self.record_of(known.base_offset, known.timestamp, log_start).await?
+        {
+            return Ok(Some(found));
+        }
+        match self.scan_max_timestamp().await? {
+            Some((timestamp, base)) => self.record_of(base, timestamp, log_start).await,
+            None => Ok(None),
+        }
     }
 
-    /// Looks through all batches: only after the one with the largest timestamp was deleted.
+    /// The record with the timestamp in the batch at `base`, not before `from`; none when compaction has removed it.
+    async fn record_of(
+        &self,
+        base: Offset,
+        timestamp: TimestampMs,
+        from: Offset,
+    ) -> Result<Option<TimestampedOffset>, ReadError> {
+        let slice = self.read(base.max(from), 1, true, ReadUpto::HighWatermark).await?;
+        match first_batch(slice.records)? {
+            Some(batch) => first_record(&batch, from, timestamp),
+            None => Ok(None),
+        }
+    }
+
+    /// Looks through all batches: only after the record with the largest timestamp was deleted or compacted away.
     async fn scan_max_timestamp(&self) -> Result<Option<(TimestampMs, Offset)>, ReadError> {
         let mut from = self.offsets().log_start;
         let mut max: Option<(TimestampMs, Offset)> = None;
@@ -97,7 +112,8 @@ impl Partition {
             for batch in slice.records.into_iter().flat_map(BatchIter::new) {
                 let header = *batch.map_err(damaged)?.header();
                 from = header.next_offset();
-                if !header.attributes.is_control() && max.is_none_or(|(newest, _)| header.max_timestamp > newest) {
+                let has_records = header.records_count > 0 && !header.attributes.is_control();
+                if has_records && max.is_none_or(|(newest, _)| header.max_timestamp > newest) {
                     max = Some((header.max_timestamp, header.base_offset));
                 }
             }

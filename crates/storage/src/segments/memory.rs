@@ -1,6 +1,7 @@
 //! Settled batches in memory: for tests and for a broker that keeps nothing.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
@@ -9,8 +10,8 @@ use millstream_model::batch::Batch;
 use parking_lot::Mutex;
 
 use super::{
-    LoadReport, Loaded, LoadedLog, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentError, SegmentRun,
-    SegmentStore, SegmentSummary, SegmentTarget,
+    Edited, LoadReport, Loaded, LoadedLog, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentError,
+    SegmentRun, SegmentStore, SegmentSummary, SegmentTarget, Staging,
 };
 use crate::lane::slot::PartitionKey;
 use crate::log::config::Durability;
@@ -30,6 +31,18 @@ struct MemoryLog {
     checkpoint: LogState,
     volatile: bool,
     offline: bool,
+    compacted_upto: Offset,
+    staged: Option<Staged>,
+}
+
+/// What is to replace batches.
+#[derive(Debug)]
+struct Staged {
+    offsets: Range<Offset>,
+    /// Batches there were when it was begun.
+    replaced: usize,
+    batches: Vec<Batch>,
+    aborted: Vec<AbortedTransaction>,
 }
 
 impl MemoryLog {
@@ -43,6 +56,50 @@ impl MemoryLog {
         self.aborted.retain(|aborted| aborted.last_offset < end);
         let (state, aborted, volatile) = (self.checkpoint.clone(), self.aborted.clone(), self.volatile);
         LoadedLog { state, aborted, bytes: self.bytes(), volatile, unvouched: false }
+    }
+
+    /// Places of the batches that begin within the offsets.
+    fn places(&self, offsets: &Range<Offset>) -> Range<usize> {
+        let below = |end: Offset| self.batches.partition_point(|batch| batch.header().base_offset < end);
+        below(offsets.start)..below(offsets.end)
+    }
+
+    fn stage(&mut self, step: Staging) {
+        match step {
+            Staging::Begin(offsets) => {
+                let replaced = self.places(&offsets).len();
+                self.staged = Some(Staged { offsets, replaced, batches: Vec::new(), aborted: Vec::new() });
+            }
+            Staging::Append { batches, aborted } => {
+                let staged = self.staged.as_mut().expect("it was begun");
+                staged.batches.extend(batches);
+                staged.aborted.extend(aborted);
+            }
+            Staging::Finish => {}
+            Staging::Forget => self.staged = None,
+        }
+    }
+
+    fn replace(&mut self) -> Edited {
+        let Some(staged) = self.staged.take() else { return Edited::REFUSED };
+        let places = self.places(&staged.offsets);
+        if places.len() != staged.replaced || staged.offsets.end > self.checkpoint.log_end {
+            return Edited::REFUSED;
+        }
+        let before = self.bytes();
+        let bytes_after = staged.batches.iter().map(|batch| batch.bytes().len() as u64).sum();
+        self.batches.splice(places, staged.batches);
+        self.aborted.retain(|aborted| !staged.offsets.contains(&aborted.last_offset));
+        self.aborted.extend(staged.aborted);
+        self.aborted.sort_by_key(|aborted| aborted.last_offset);
+        Edited { refused: false, bytes_before: before + bytes_after - self.bytes(), bytes_after }
+    }
+
+    fn drop_below(&mut self, offset: Offset) -> Edited {
+        let before = self.bytes();
+        self.batches.retain(|batch| batch.header().last_offset() >= offset);
+        self.aborted.retain(|aborted| aborted.last_offset >= offset);
+        Edited::dropped(before - self.bytes())
     }
 
     fn read(&self, from: ReadFrom, bytes_max: usize) -> RecordChunks {
@@ -118,31 +175,48 @@ impl SegmentStore for MemorySegments {
 
     /// Every batch is a segment here.
     fn segments(&self, key: PartitionKey) -> Vec<SegmentSummary> {
+        let logs = self.logs.lock();
+        let Some(log) = logs.get(&key) else { return Vec::new() };
         let summary = |batch: &Batch| SegmentSummary {
+            base: batch.header().base_offset,
             next: batch.header().next_offset(),
             bytes: batch.bytes().len() as u64,
+            index_bytes: 0,
+            first_timestamp: batch.header().max_timestamp,
             max_timestamp: batch.header().max_timestamp,
+            checkpointed: batch.header().next_offset() <= log.checkpoint.log_end,
         };
-        self.logs.lock().get(&key).map(|log| log.batches.iter().map(summary).collect()).unwrap_or_default()
+        log.batches.iter().map(summary).collect()
     }
 
-    fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>> {
-        let mut logs = self.logs.lock();
-        let mut dropped = Vec::with_capacity(edits.len());
-        for edit in edits {
-            dropped.push(match edit {
-                SegmentEdit::Remove(key) => {
-                    logs.remove(&key);
-                    0
-                }
-                SegmentEdit::DropBelow(key, offset) => logs.get_mut(&key).map_or(0, |log| {
-                    let before = log.bytes();
-                    log.batches.retain(|batch| batch.header().last_offset() >= offset);
-                    log.aborted.retain(|aborted| aborted.last_offset >= offset);
-                    before - log.bytes()
-                }),
-            });
+    fn compacted_upto(&self, key: PartitionKey) -> Offset {
+        self.logs.lock().get(&key).map_or(Offset::ZERO, |log| log.compacted_upto)
+    }
+
+    fn stage(&self, target: SegmentTarget, step: Staging) -> BoxFuture<'_, Result<(), SegmentError>> {
+        if let Some(log) = self.logs.lock().get_mut(&target.key) {
+            log.stage(step);
         }
-        ready(Ok(dropped)).boxed()
+        ready(Ok(())).boxed()
+    }
+
+    fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<Edited>, SegmentError>> {
+        let mut logs = self.logs.lock();
+        let mut one = |edit: SegmentEdit| match (edit.clone(), logs.get_mut(&edit.key())) {
+            (SegmentEdit::Replace(_), None) => Edited::REFUSED,
+            (_, None) => Edited::default(),
+            (SegmentEdit::Remove(key), Some(_)) => {
+                logs.remove(&key);
+                Edited::default()
+            }
+            (SegmentEdit::DropBelow(_, offset), Some(log)) => log.drop_below(offset),
+            (SegmentEdit::Replace(_), Some(log)) => log.replace(),
+            (SegmentEdit::Compacted(_, offset), Some(log)) => {
+                log.compacted_upto = offset;
+                Edited::default()
+            }
+        };
+        let edited = edits.into_iter().map(&mut one).collect();
+        ready(Ok(edited)).boxed()
     }
 }

@@ -1,12 +1,13 @@
 //! The `SegmentStore` seam: where the settled batches of partitions are kept. Kafka's directories, or memory.
 //!
-//! A partition's files are changed by one caller at a time; reads come from anywhere. What every implementation must do stands
-//! in `contract.rs`, one suite run against all.
+//! A partition's files are changed by one caller at a time; what the cleaner writes lies beside (`stage`); reads come from
+//! anywhere. What every implementation must do stands in `contract.rs`, one suite run against all.
 
 pub mod kafka;
 pub mod memory;
 
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -96,15 +97,32 @@ pub enum ReadFrom {
     Timestamp { from: Offset, timestamp: TimestampMs },
 }
 
-/// What retention has to know of one segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl ReadFrom {
+    /// No batch that ends before this offset is looked for.
+    pub(crate) const fn offset(self) -> Offset {
+        match self {
+            Self::Offset(offset) | Self::Timestamp { from: offset, .. } => offset,
+        }
+    }
+}
+
+/// What retention and compaction have to know of one segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SegmentSummary {
+    /// Offset that it begins at.
+    pub base: Offset,
     /// Offset after its last batch.
     pub next: Offset,
     /// Bytes of its batches.
     pub bytes: u64,
+    /// Bytes of the larger of its indexes.
+    pub index_bytes: u64,
+    /// Max timestamp of its first batch; negative for none.
+    pub first_timestamp: TimestampMs,
     /// Of its records; negative when none has one.
     pub max_timestamp: TimestampMs,
+    /// A durable checkpoint vouches for all of it.
+    pub checkpointed: bool,
 }
 
 /// A change to what is kept.
@@ -114,15 +132,57 @@ pub enum SegmentEdit {
     DropBelow(PartitionKey, Offset),
     /// The partition was deleted.
     Remove(PartitionKey),
+    /// What was staged for the partition takes the place of the segments that it replaces, durably. Refused when these are
+    /// not all there any more, no checkpoint vouches for them, or the disk is full: then what was staged is forgotten.
+    Replace(PartitionKey),
+    /// The records of the partition below the offset were compared with each other. Remembered as far as possible: a loss
+    /// costs another comparison.
+    Compacted(PartitionKey, Offset),
 }
 
 impl SegmentEdit {
-    /// Whose files it changes.
+    /// The partition that it changes.
     #[must_use]
     pub fn key(&self) -> PartitionKey {
-        let (Self::DropBelow(key, _) | Self::Remove(key)) = self;
-        *key
+        match self {
+            Self::DropBelow(key, _) | Self::Remove(key) | Self::Replace(key) | Self::Compacted(key, _) => *key,
+        }
     }
+}
+
+/// What became of an edit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Edited {
+    /// Only a `Replace` is ever refused.
+    pub refused: bool,
+    /// Bytes of batches in the segments that went,
+    pub bytes_before: u64,
+    /// and in what took their place.
+    pub bytes_after: u64,
+}
+
+impl Edited {
+    /// A `Replace` that changed nothing.
+    pub(crate) const REFUSED: Self = Self { refused: true, bytes_before: 0, bytes_after: 0 };
+
+    /// Segments with so many bytes went.
+    pub(crate) const fn dropped(bytes_before: u64) -> Self {
+        Self { refused: false, bytes_before, bytes_after: 0 }
+    }
+}
+
+/// A step on the way to a `SegmentEdit::Replace`.
+#[derive(Clone, Debug)]
+pub enum Staging {
+    /// Begins what is to replace the sealed segments with these offsets, from the first one's base to the last one's next.
+    /// What was staged for the partition before is forgotten.
+    Begin(Range<Offset>),
+    /// More batches of it, in order, with the aborted transactions whose markers are among them.
+    Append { batches: Vec<Batch>, aborted: Vec<AbortedTransaction> },
+    /// It is whole, and its content is to be durable.
+    Finish,
+    /// It is not wanted any more.
+    Forget,
 }
 
 /// Why a store could not do what was asked.
@@ -171,11 +231,18 @@ pub trait SegmentStore: fmt::Debug + Send + Sync {
         bytes_max: usize,
     ) -> BoxFuture<'_, Result<RecordChunks, SegmentError>>;
 
-    /// The segments of a partition, oldest first.
+    /// The segments of a partition, oldest first; the last one is written to.
     fn segments(&self, key: PartitionKey) -> Vec<SegmentSummary>;
 
-    /// Changes what is kept, each edit wholly or not at all, and says how many bytes of batches `DropBelow` dropped.
-    fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>>;
+    /// Offset of the newest `SegmentEdit::Compacted` of a partition; 0 when none is known.
+    fn compacted_upto(&self, key: PartitionKey) -> Offset;
+
+    /// Writes what is to replace segments beside them; nobody reads it before the edit. For one task, the cleaner, which may
+    /// go on with it while the materialiser appends and edits.
+    fn stage(&self, target: SegmentTarget, step: Staging) -> BoxFuture<'_, Result<(), SegmentError>>;
+
+    /// Changes what is kept, each edit wholly or not at all. A read under way is answered from before or from after.
+    fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<Edited>, SegmentError>>;
 }
 
 #[cfg(test)]

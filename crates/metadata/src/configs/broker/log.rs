@@ -7,8 +7,8 @@ use crate::configs::Importance::{High, Low, Medium};
 use crate::configs::Update::{ClusterWide, PerBroker, ReadOnly};
 use crate::configs::Valid::{Any, AtLeast, Between, BetweenDecimal, BetweenOrMinusOne, ListOf, NonEmptyListOf, OneOf};
 use crate::configs::reason::{
-    CLEANING_LATER, DELETED_AT_ONCE, FLUSHED_ANYWAY, GIVEN_AT_START, KEYS_REQUIRED, NO_POOLS, NO_PREALLOCATION,
-    NO_PURGATORY, NO_REPLICAS, NO_TIERING, ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, OWN_INTERVALS, ROLLED_ON_TIME,
+    CLEANED_IN_PIECES, DELETED_AT_ONCE, FLUSHED_ANYWAY, GIVEN_AT_START, NO_POOLS, NO_PREALLOCATION, NO_PURGATORY,
+    NO_REPLICAS, NO_TIERING, ONE_CLEANER, ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, OWN_INTERVALS, ROLLED_ON_TIME,
 };
 use crate::configs::row::{boolean, double, hours, int, list, long, minutes, same, string};
 
@@ -33,43 +33,27 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Folders of `log.dirs` that get no new partitions."),
     int("delete.records.purgatory.purge.interval.requests", Is("1"), Any, Medium, ReadOnly, NO_PURGATORY)
         .doc("DeleteRecords requests between two clean-ups of the waiting list."),
-    long("log.cleaner.backoff.ms", Is("15000"), AtLeast(0), Medium, ClusterWide, CLEANING_LATER)
+    long("log.cleaner.backoff.ms", Is("15000"), AtLeast(0), Medium, ClusterWide, ActedOn)
         .doc("Pause of the log cleaner when there is nothing to clean, in milliseconds."),
-    long("log.cleaner.dedupe.buffer.size", Is("134217728"), Any, Medium, ClusterWide, CLEANING_LATER)
+    long("log.cleaner.dedupe.buffer.size", Is("134217728"), Any, Medium, ClusterWide, ActedOn)
         .doc("Memory of all cleaner threads for finding the last record of each key, in bytes."),
-    long("log.cleaner.delete.retention.ms", Is("86400000"), AtLeast(0), Medium, ClusterWide, CLEANING_LATER)
+    long("log.cleaner.delete.retention.ms", Is("86400000"), AtLeast(0), Medium, ClusterWide, ActedOn)
         .doc("Default of the topics' `delete.retention.ms`, in milliseconds."),
-    boolean("log.cleaner.enable", Is("true"), Any, Medium, ReadOnly, CLEANING_LATER)
-        .doc("Whether compaction runs at all."),
-    double("log.cleaner.io.buffer.load.factor", Is("0.9"), Any, Medium, ClusterWide, CLEANING_LATER)
+    boolean("log.cleaner.enable", Is("true"), Any, Medium, ReadOnly, ActedOn).doc("Whether compaction runs at all."),
+    double("log.cleaner.io.buffer.load.factor", Is("0.9"), Any, Medium, ClusterWide, ActedOn)
         .doc("How full the cleaner's buffer of keys may get."),
-    int("log.cleaner.io.buffer.size", Is("524288"), AtLeast(0), Medium, ClusterWide, CLEANING_LATER)
+    int("log.cleaner.io.buffer.size", Is("524288"), AtLeast(0), Medium, ClusterWide, CLEANED_IN_PIECES)
         .doc("Memory of all cleaner threads for reading and writing, in bytes."),
-    double(
-        "log.cleaner.io.max.bytes.per.second",
-        Is("1.7976931348623157E308"),
-        Any,
-        Medium,
-        ClusterWide,
-        CLEANING_LATER,
-    )
-    .doc("Bytes per second that the cleaner may read and write."),
-    long(
-        "log.cleaner.max.compaction.lag.ms",
-        Is("9223372036854775807"),
-        AtLeast(1),
-        Medium,
-        ClusterWide,
-        CLEANING_LATER,
-    )
-    .doc("Default of the topics' `max.compaction.lag.ms`, in milliseconds."),
-    double("log.cleaner.min.cleanable.ratio", Is("0.5"), BetweenDecimal(0.0, 1.0), Medium, ClusterWide, CLEANING_LATER)
+    double("log.cleaner.io.max.bytes.per.second", Is("1.7976931348623157E308"), Any, Medium, ClusterWide, ActedOn)
+        .doc("Bytes per second that the cleaner may read and write."),
+    long("log.cleaner.max.compaction.lag.ms", Is("9223372036854775807"), AtLeast(1), Medium, ClusterWide, ActedOn)
+        .doc("Default of the topics' `max.compaction.lag.ms`, in milliseconds."),
+    double("log.cleaner.min.cleanable.ratio", Is("0.5"), BetweenDecimal(0.0, 1.0), Medium, ClusterWide, ActedOn)
         .doc("Default of the topics' `min.cleanable.dirty.ratio`."),
-    long("log.cleaner.min.compaction.lag.ms", Is("0"), AtLeast(0), Medium, ClusterWide, CLEANING_LATER)
+    long("log.cleaner.min.compaction.lag.ms", Is("0"), AtLeast(0), Medium, ClusterWide, ActedOn)
         .doc("Default of the topics' `min.compaction.lag.ms`, in milliseconds."),
-    int("log.cleaner.threads", Is("1"), AtLeast(0), Medium, ClusterWide, CLEANING_LATER)
-        .doc("Threads that clean logs."),
-    list("log.cleanup.policy", Is("delete"), ListOf(&["compact", "delete"]), Medium, ClusterWide, KEYS_REQUIRED)
+    int("log.cleaner.threads", Is("1"), AtLeast(0), Medium, ClusterWide, ONE_CLEANER).doc("Threads that clean logs."),
+    list("log.cleanup.policy", Is("delete"), ListOf(&["compact", "delete"]), Medium, ClusterWide, ActedOn)
         .doc("Default of the topics' `cleanup.policy`."),
     list("log.dir", Is("/tmp/kafka-logs"), NonEmptyListOf(&[]), High, ReadOnly, ActedOn)
         .doc("Folder of the data, when `log.dirs` does not say."),

@@ -30,6 +30,8 @@ use crate::segments::SegmentError;
 pub(crate) const CHECKPOINT_FILE: &str = "checkpoint/partitions";
 /// Bytes of a round's head.
 pub(super) const ROUND_HEAD_BYTES: usize = 32;
+/// Bytes of the length before each record of a round.
+const RECORD_LENGTH_BYTES: usize = 4;
 /// Boundary on which a round starts.
 pub(super) const ALIGN_BYTES: usize = 512;
 const MAGIC: [u8; 8] = *b"MILLCKPT";
@@ -43,6 +45,8 @@ const VOLATILE: i8 = 1;
 const OFFLINE: i8 = 2;
 /// The partition was deleted: nothing follows, and no earlier record of it counts.
 const DELETED: i8 = 4;
+/// Files named `.swap` are to take the place of those without that suffix.
+const SWAPPED: i8 = 8;
 
 const _: () = assert!(ROUND_HEAD_BYTES == 8 + 4 + 2 + 2 + 8 + 4 + 4);
 
@@ -52,6 +56,8 @@ pub(super) struct CheckpointRecord {
     pub(super) key: PartitionKey,
     pub(super) volatile: bool,
     pub(super) offline: bool,
+    /// Files of these segments may still have the names of a swap.
+    pub(super) swapped: bool,
     pub(super) state: LogState,
     pub(super) segments: Vec<Segment>,
 }
@@ -61,11 +67,30 @@ pub(super) struct CheckpointRecord {
 pub(super) struct LoadedCheckpoints {
     /// The newest record of each partition, as bytes.
     pub(super) records: BTreeMap<PartitionKey, Bytes>,
+    /// Where they lie in the file.
+    places: BTreeMap<PartitionKey, Place>,
     /// A damaged round was followed by good ones: partitions that are not in `after_damage` cannot be trusted.
     pub(super) damaged: bool,
     pub(super) after_damage: Vec<PartitionKey>,
     /// There was no file.
     pub(super) absent: bool,
+}
+
+impl LoadedCheckpoints {
+    /// Takes the records of the round that starts at `at`.
+    fn take(&mut self, round: Round, at: u64) {
+        let records = split_records(round.payload);
+        self.places.extend(places(at, round.bytes, records.iter().map(|(key, record)| (key, record))));
+        for (key, record) in records {
+            self.after_damage.push(key);
+            if is_deleted(&record) {
+                self.records.remove(&key);
+                self.places.remove(&key);
+            } else {
+                self.records.insert(key, record);
+            }
+        }
+    }
 }
 
 /// The file and where its next round goes.
@@ -78,12 +103,22 @@ pub(crate) struct CheckpointFile {
 #[derive(Debug, Default)]
 struct State {
     position: Position,
-    /// Bytes that the newest record of each partition takes.
-    live: BTreeMap<PartitionKey, u64>,
+    /// Where the newest record of each partition lies.
+    live: BTreeMap<PartitionKey, Place>,
     /// Deleted partitions whose records still count in the file.
     deleted: BTreeSet<PartitionKey>,
     /// The file cannot vouch for all of its partitions: it keeps its evidence and is not written anew.
     damaged: bool,
+}
+
+/// Where a record lies in the file.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Start and length of its round,
+    round_at: u64,
+    round_bytes: usize,
+    /// and its own length.
+    bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,12 +132,12 @@ impl State {
         if self.position.end <= GROWTH_BYTES_MIN {
             return false;
         }
-        let live: u64 = self.live.values().sum();
+        let live: u64 = self.live.values().map(|place| (RECORD_LENGTH_BYTES + place.bytes) as u64).sum();
         self.position.end > (live * GROWTH_MAX).max(live + GROWTH_BYTES_MIN)
     }
 
     fn at(position: Position, loaded: &LoadedCheckpoints) -> Self {
-        let live = loaded.records.iter().map(|(key, record)| (*key, live_bytes(record))).collect();
+        let live = loaded.places.clone();
         Self { position, live, deleted: BTreeSet::new(), damaged: loaded.damaged }
     }
 }
@@ -159,6 +194,27 @@ impl CheckpointFile {
         }
     }
 
+    /// Changes the newest record of a partition, durably, if `change` does so; says whether.
+    pub(super) async fn amend(
+        &self,
+        key: PartitionKey,
+        change: impl FnOnce(&mut CheckpointRecord) -> bool,
+    ) -> Result<bool, SegmentError> {
+        let Some(place) = self.state.lock().live.get(&key).copied() else { return Ok(false) };
+        // With its CRC: what a flipped bit says must not become a good record.
+        let round = self.disk.read(CHECKPOINT_FILE.into(), place.round_at, place.round_bytes).await?;
+        let records = whole_round(&round).map(|round| split_records(round.payload)).unwrap_or_default();
+        let found = records.into_iter().find(|(known, _)| *known == key).map(|(_, record)| decode_record(record));
+        let Some(Ok(mut record)) = found else {
+            tracing::error!(?key, position = place.round_at, "{CHECKPOINT_FILE} is damaged there: it is not changed");
+            return Ok(false);
+        };
+        if !change(&mut record) {
+            return Ok(false);
+        }
+        self.append(&[record]).await.map(|()| true)
+    }
+
     async fn write_round(&self, records: Vec<(PartitionKey, Bytes)>) -> Result<(), DiskError> {
         let (position, deleted) = {
             let state = self.state.lock();
@@ -167,11 +223,12 @@ impl CheckpointFile {
         let contents = records.iter().map(|(_, record)| record.clone());
         let round = encode_round(position.round, contents.chain(deleted.iter().map(|key| encode_deleted(*key))));
         let end = position.end + round.len() as u64;
+        let places = places(position.end, round.len(), records.iter().map(|(key, record)| (key, record)));
         self.disk.write(CHECKPOINT_FILE.into(), position.end, vec![round]).await?;
         self.disk.perform(DiskOp::SyncFile(CHECKPOINT_FILE.into())).await?;
         let mut state = self.state.lock();
         state.position = Position { end, round: position.round + 1 };
-        state.live.extend(records.iter().map(|(key, record)| (*key, live_bytes(record))));
+        state.live.extend(places);
         for key in deleted {
             state.live.remove(&key);
             state.deleted.remove(&key);
@@ -202,9 +259,10 @@ impl CheckpointFile {
     }
 
     /// Replaces the file by one round with what was loaded.
-    pub(super) async fn write_anew(&self, loaded: LoadedCheckpoints) -> Result<(), DiskError> {
+    pub(super) async fn write_anew(&self, mut loaded: LoadedCheckpoints) -> Result<(), DiskError> {
         let round = self.state.lock().position.round;
         let content = encode_round(round, loaded.records.values().cloned());
+        loaded.places = places(0, content.len(), &loaded.records);
         let end = content.len() as u64;
         let file = Path::new(CHECKPOINT_FILE);
         let dir = file.parent().expect("it lies in a directory");
@@ -216,9 +274,14 @@ impl CheckpointFile {
     }
 }
 
-/// Bytes that a record takes in a round.
-fn live_bytes(record: &Bytes) -> u64 {
-    4 + record.len() as u64
+/// Where the records of a round lie.
+fn places<'a>(
+    round_at: u64,
+    round_bytes: usize,
+    records: impl IntoIterator<Item = (&'a PartitionKey, &'a Bytes)>,
+) -> BTreeMap<PartitionKey, Place> {
+    let place = |record: &Bytes| Place { round_at, round_bytes, bytes: record.len() };
+    records.into_iter().map(|(key, record)| (*key, place(record))).collect()
 }
 
 fn encode_round(round: u64, records: impl Iterator<Item = Bytes>) -> Bytes {
@@ -281,6 +344,7 @@ fn read_rounds(content: &Bytes) -> Result<(LoadedCheckpoints, Position), Segment
             let (file, found) = (CHECKPOINT_FILE.into(), round.version);
             return Err(SegmentError::Newer { file, found, known: VERSION });
         }
+        let start = at;
         at += round.bytes;
         if bad && position.end > 0 && round.number < position.round {
             // A leftover of an older, longer file.
@@ -291,15 +355,8 @@ fn read_rounds(content: &Bytes) -> Result<(LoadedCheckpoints, Position), Segment
             loaded.after_damage.clear();
             bad = false;
         }
-        for (key, record) in split_records(round.payload) {
-            loaded.after_damage.push(key);
-            if is_deleted(&record) {
-                loaded.records.remove(&key);
-            } else {
-                loaded.records.insert(key, record);
-            }
-        }
         position = Position { end: at as u64, round: round.number + 1 };
+        loaded.take(round, start as u64);
     }
     Ok((loaded, position))
 }
@@ -339,7 +396,8 @@ fn is_deleted(record: &[u8]) -> bool {
 fn encode_record(record: &CheckpointRecord) -> Bytes {
     let mut out = Encoder::new();
     encode_key(&mut out, record.key);
-    out.i8(i8::from(record.volatile) * VOLATILE + i8::from(record.offline) * OFFLINE);
+    let flags = [(record.volatile, VOLATILE), (record.offline, OFFLINE), (record.swapped, SWAPPED)];
+    out.i8(flags.iter().map(|(set, bit)| i8::from(*set) * bit).sum());
     let state = &record.state;
     out.i64(state.log_start.0);
     out.i64(state.log_end.0);
@@ -409,7 +467,7 @@ pub(super) fn decode_record(record: Bytes) -> Result<CheckpointRecord, DecodeErr
     let bytes = &mut bytes;
     let key = decode_key(bytes)?;
     let flags = bytes.i8()?;
-    let (volatile, offline) = (flags & VOLATILE != 0, flags & OFFLINE != 0);
+    let (volatile, offline, swapped) = (flags & VOLATILE != 0, flags & OFFLINE != 0, flags & SWAPPED != 0);
     let mut state = LogState { log_start: Offset(bytes.i64()?), log_end: Offset(bytes.i64()?), ..LogState::default() };
     let (base_offset, timestamp) = (Offset(bytes.i64()?), TimestampMs(bytes.i64()?));
     state.max_timestamp = (base_offset.0 >= 0).then_some(TimestampAt { timestamp, base_offset });
@@ -424,7 +482,7 @@ pub(super) fn decode_record(record: Bytes) -> Result<CheckpointRecord, DecodeErr
     }
     let segments = bytes.array(ArrayLength::Fixed, SEGMENT_BYTES, decode_segment)?;
     bytes.finish()?;
-    Ok(CheckpointRecord { key, volatile, offline, state, segments })
+    Ok(CheckpointRecord { key, volatile, offline, swapped, state, segments })
 }
 
 fn decode_producer(bytes: &mut Decoder) -> Result<(ProducerId, ProducerEntry), DecodeError> {
@@ -495,14 +553,14 @@ mod tests {
         segment.next = Offset(9);
         segment.log_bytes = 700;
         let key = PartitionKey { topic_id: TopicId(Uuid::from_bytes([7; 16])), index: PartitionIndex(3) };
-        CheckpointRecord { key, volatile: true, offline: true, state, segments: vec![segment] }
+        CheckpointRecord { key, volatile: true, offline: true, swapped: true, state, segments: vec![segment] }
     }
 
     #[test]
     fn a_record_is_these_bytes() {
         let bytes = encode_record(&record());
         let mut golden = vec![7; 16];
-        golden.extend([0, 0, 0, 3, 3]);
+        golden.extend([0, 0, 0, 3, 11]);
         for long in [1_i64, 9, 2, 5] {
             golden.extend(long.to_be_bytes());
         }

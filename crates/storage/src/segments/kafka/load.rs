@@ -58,6 +58,7 @@ impl KafkaDirectories {
         self.disk.perform(DiskOp::CreateDir(KAFKA_DIR.into())).await?;
         self.disk.perform(DiskOp::SyncDir(PathBuf::new())).await?;
         let checkpoints = self.checkpoints.load(self.rounds_known).await?;
+        let cleaned = self.read_cleaner_offsets().await?;
         let mut moved_aside = Vec::new();
         let present = self.sort_out_directories(&wanted, &mut moved_aside).await?;
         let outcomes: Vec<Outcome> = stream::iter(wanted)
@@ -70,7 +71,11 @@ impl KafkaDirectories {
         }
         let mut partitions = self.partitions.lock();
         let mut logs = Vec::with_capacity(outcomes.len());
-        for (files, loaded) in outcomes {
+        for (mut files, loaded) in outcomes {
+            if let Loaded::Log(log) = &loaded {
+                let (topic, index) = (&files.target.topic, files.target.key.index);
+                files.compacted_upto = cleaned.of(topic, index, log.state.log_end);
+            }
             // Offline ones too: nothing is read or written there, but a deleted topic takes its directory along.
             partitions.insert(files.target.key, files);
             logs.push(loaded);
@@ -138,6 +143,8 @@ impl KafkaDirectories {
         if !files.created && !record.segments.is_empty() {
             return Ok((files, Loaded::Offline(format!("directory {dir:?} is missing"))));
         }
+        self.settle_swaps(&mut files, record.swapped).await?;
+        files.checkpointed_end = record.state.log_end;
         files.segments = record.segments;
         // Segments below the log's start were about to be removed, or are gone already.
         let log_start = record.state.log_start;
@@ -198,8 +205,7 @@ impl KafkaDirectories {
     /// lies beyond its end.
     async fn cut(&self, files: &mut Files, log_start: Offset, scanned: bool) -> Result<Option<String>, SegmentError> {
         let dir = files.dir();
-        let ends = files.segments.first().zip(files.segments.last()).map(|(first, last)| (first.base, last.base));
-        let Some((first, last)) = ends else {
+        let Some(last) = files.segments.last().map(|segment| segment.base) else {
             let surplus = |base: Offset| !scanned || base < log_start;
             return self.remove_segments(files, surplus).await.map(|()| None);
         };
@@ -218,7 +224,9 @@ impl KafkaDirectories {
             self.cut_index(&dir, segment, SegmentFile::Index).await?;
             self.cut_index(&dir, segment, SegmentFile::TimeIndex).await?;
         }
-        let surplus = |base: Offset| base < first || (base > last && !scanned);
+        // Those between were replaced by others, or given up with them.
+        let known: BTreeSet<Offset> = files.segments.iter().map(|segment| segment.base).collect();
+        let surplus = |base: Offset| if base > last { !scanned } else { !known.contains(&base) };
         self.remove_segments(files, surplus).await.map(|()| None)
     }
 
@@ -266,7 +274,10 @@ impl KafkaDirectories {
     /// Base offsets of the segment files in a directory, rising.
     async fn bases(&self, dir: &Path) -> Result<BTreeSet<Offset>, SegmentError> {
         let base = |name: &str| {
-            let (digits, _) = name.split_once('.').filter(|(digits, _)| digits.len() == 20)?;
+            let (digits, suffix) = name.split_once('.').filter(|(digits, _)| digits.len() == 20)?;
+            if !SegmentFile::ALL.iter().any(|kind| kind.suffix() == suffix) {
+                return None;
+            }
             digits.parse().ok().filter(|base| *base >= 0).map(Offset)
         };
         let entries = self.disk.list(dir.to_owned()).await?;

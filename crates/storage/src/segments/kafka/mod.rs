@@ -5,10 +5,12 @@
 //! files are hints that a read verifies against the batch they name: they need no sync.
 
 pub(crate) mod checkpoint;
+mod cleaner_offsets;
 pub(crate) mod formats;
 mod load;
 mod plan;
 mod read;
+mod swap;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,14 +20,16 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use millstream_model::{LeaderEpoch, Offset};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use checkpoint::{CheckpointFile, CheckpointRecord};
 use plan::{Segment, SegmentFile};
 use read::Cursors;
+use swap::Staged;
 
 use super::{
-    LoadReport, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentError, SegmentRun, SegmentStore,
-    SegmentSummary, SegmentTarget,
+    Edited, LoadReport, PartitionCheckpoint, ReadFrom, RecordChunks, SegmentEdit, SegmentError, SegmentRun,
+    SegmentStore, SegmentSummary, SegmentTarget, Staging,
 };
 use crate::disk::{Disk, DiskAnswer, DiskError, DiskOp, WriteSync};
 use crate::lane::slot::PartitionKey;
@@ -55,6 +59,16 @@ struct Files {
     syncing: (BTreeSet<PathBuf>, bool),
     /// What `leader-epoch-checkpoint` says.
     epochs: Vec<(LeaderEpoch, Offset)>,
+    /// Where the log ends in the newest durable checkpoint.
+    checkpointed_end: Offset,
+    /// The newest durable checkpoint counts files with the names of a swap.
+    swap_recorded: bool,
+    /// Files are changing their names: what is read now may be of either segment.
+    swapping: bool,
+    /// Swaps so far, for readers to see that one came between.
+    swaps: u64,
+    /// Records below were compared with each other.
+    compacted_upto: Offset,
 }
 
 impl Files {
@@ -67,6 +81,11 @@ impl Files {
             names_unsynced: false,
             syncing: (BTreeSet::new(), false),
             epochs: Vec::new(),
+            checkpointed_end: Offset::ZERO,
+            swap_recorded: false,
+            swapping: false,
+            swaps: 0,
+            compacted_upto: Offset::ZERO,
         }
     }
 
@@ -94,6 +113,10 @@ pub struct KafkaDirectories {
     /// Leader epoch of the session that did not end cleanly, if so.
     crashed: Option<LeaderEpoch>,
     cursors: Cursors,
+    /// What the cleaner is writing.
+    staged: Mutex<BTreeMap<PartitionKey, Staged>>,
+    /// Rings when the names of files have changed.
+    swapped: Notify,
 }
 
 impl KafkaDirectories {
@@ -102,7 +125,16 @@ impl KafkaDirectories {
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, rounds_known: u64, crashed: Option<LeaderEpoch>) -> Self {
         let checkpoints = Arc::new(CheckpointFile::new(Arc::clone(&disk)));
-        Self { disk, partitions: Mutex::default(), checkpoints, rounds_known, crashed, cursors: Cursors::default() }
+        Self {
+            disk,
+            partitions: Mutex::default(),
+            checkpoints,
+            rounds_known,
+            crashed,
+            cursors: Cursors::default(),
+            staged: Mutex::default(),
+            swapped: Notify::new(),
+        }
     }
 
     /// The checkpoint file, which can say how many rounds it has.
@@ -208,7 +240,11 @@ impl KafkaDirectories {
             if done.is_err() {
                 files.unsynced.extend(covered.unsynced);
                 files.names_unsynced |= covered.names_unsynced;
-            } else if files.created {
+                continue;
+            }
+            files.checkpointed_end = one.state.log_end;
+            files.swap_recorded = false;
+            if files.created {
                 files.epochs = one.state.epochs.entries().to_vec();
             }
         }
@@ -253,6 +289,7 @@ impl KafkaDirectories {
             key: one.target.key,
             volatile: one.volatile,
             offline: one.offline,
+            swapped: false,
             state: one.state.clone(),
             segments: files.segments.clone(),
         };
@@ -262,10 +299,10 @@ impl KafkaDirectories {
 
     /// Removes segments that lie wholly below `start`, and says how many bytes of batches they had; the next append begins
     /// a new one when none is left.
-    async fn drop_below(&self, key: PartitionKey, start: Offset) -> Result<u64, SegmentError> {
+    async fn drop_below(&self, key: PartitionKey, start: Offset) -> Result<Edited, SegmentError> {
         let (dir, dropped) = {
             let mut partitions = self.partitions.lock();
-            let Some(files) = partitions.get_mut(&key) else { return Ok(0) };
+            let Some(files) = partitions.get_mut(&key) else { return Ok(Edited::default()) };
             let below = files.segments.iter().take_while(|segment| segment.next <= start).count();
             let dropped: Vec<Segment> = files.segments.drain(..below).collect();
             let dir = files.dir();
@@ -283,7 +320,7 @@ impl KafkaDirectories {
                 self.disk.perform(DiskOp::RemoveFile(file.path(&dir, segment.base))).await?;
             }
         }
-        Ok(bytes)
+        Ok(Edited::dropped(bytes))
     }
 
     /// Takes the directory of a deleted partition out of the way durably, then removes it.
@@ -297,7 +334,20 @@ impl KafkaDirectories {
         self.disk.perform(DiskOp::Rename { from: files.dir(), to: gone.clone() }).await?;
         self.disk.perform(DiskOp::SyncDir(KAFKA_DIR.into())).await?;
         self.disk.perform(DiskOp::RemoveDir(gone)).await?;
+        if files.compacted_upto > Offset::ZERO {
+            // A topic made anew under the name must not be taken for one that is clean.
+            self.write_cleaner_offsets().await?;
+        }
         Ok(())
+    }
+
+    async fn edit_one(&self, edit: SegmentEdit) -> Result<Edited, SegmentError> {
+        match edit {
+            SegmentEdit::DropBelow(key, start) => self.drop_below(key, start).await,
+            SegmentEdit::Remove(key) => self.remove(key).await.map(|()| Edited::default()),
+            SegmentEdit::Replace(key) => self.replace(key).await,
+            SegmentEdit::Compacted(key, upto) => self.compacted(key, upto).await.map(|()| Edited::default()),
+        }
     }
 }
 
@@ -358,30 +408,40 @@ impl SegmentStore for KafkaDirectories {
     }
 
     fn segments(&self, key: PartitionKey) -> Vec<SegmentSummary> {
+        let partitions = self.partitions.lock();
+        let Some(files) = partitions.get(&key) else { return Vec::new() };
         let summary = |segment: &Segment| SegmentSummary {
+            base: segment.base,
             next: segment.next,
             bytes: segment.log_bytes,
+            index_bytes: segment.index_bytes.max(segment.time_index_bytes),
+            first_timestamp: segment.first_timestamp,
             max_timestamp: segment.max_timestamp,
+            checkpointed: segment.next <= files.checkpointed_end,
         };
-        let partitions = self.partitions.lock();
-        partitions.get(&key).map(|files| files.segments.iter().map(summary).collect()).unwrap_or_default()
+        files.segments.iter().map(summary).collect()
     }
 
-    fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<u64>, SegmentError>> {
+    fn compacted_upto(&self, key: PartitionKey) -> Offset {
+        self.partitions.lock().get(&key).map_or(Offset::ZERO, |files| files.compacted_upto)
+    }
+
+    fn stage(&self, target: SegmentTarget, step: Staging) -> BoxFuture<'_, Result<(), SegmentError>> {
+        Box::pin(self.stage_step(target, step))
+    }
+
+    fn edit(&self, edits: Vec<SegmentEdit>) -> BoxFuture<'_, Result<Vec<Edited>, SegmentError>> {
         Box::pin(async move {
-            let mut dropped = Vec::with_capacity(edits.len());
+            let mut edited = Vec::with_capacity(edits.len());
             let mut removed = Vec::new();
             for edit in edits {
-                dropped.push(match edit {
-                    SegmentEdit::DropBelow(key, start) => self.drop_below(key, start).await?,
-                    SegmentEdit::Remove(key) => {
-                        removed.push(key);
-                        self.remove(key).await.map(|()| 0)?
-                    }
-                });
+                if let SegmentEdit::Remove(key) = edit {
+                    removed.push(key);
+                }
+                edited.push(self.edit_one(edit).await?);
             }
             self.checkpoints.forget(removed).await?;
-            Ok(dropped)
+            Ok(edited)
         })
     }
 }

@@ -38,15 +38,19 @@ impl SegmentFile {
         matches!(self, Self::Log | Self::TxnIndex)
     }
 
-    /// The file's path: twenty digits of the base offset and Kafka's suffix.
-    pub(super) fn path(self, dir: &Path, base: Offset) -> PathBuf {
-        let suffix = match self {
+    /// Kafka's suffix for it.
+    pub(super) const fn suffix(self) -> &'static str {
+        match self {
             Self::Log => "log",
             Self::Index => "index",
             Self::TimeIndex => "timeindex",
             Self::TxnIndex => "txnindex",
-        };
-        dir.join(format!("{base:020}.{suffix}", base = base.0))
+        }
+    }
+
+    /// The file's path: twenty digits of the base offset and the suffix.
+    pub(super) fn path(self, dir: &Path, base: Offset) -> PathBuf {
+        dir.join(format!("{base:020}.{suffix}", base = base.0, suffix = self.suffix()))
     }
 }
 
@@ -99,7 +103,7 @@ impl Segment {
         }
         let size = self.log_bytes + header.size_bytes() as u64 > u64::from(config.segment_bytes);
         let waited = header.max_timestamp.0.saturating_sub(self.first_timestamp.0);
-        let time = self.first_timestamp.0 >= 0 && waited > i64::try_from(config.segment_ms).unwrap_or(i64::MAX);
+        let time = self.first_timestamp.0 >= 0 && waited > i64::try_from(config.segment_ms_max()).unwrap_or(i64::MAX);
         let index_max = u64::from(config.segment_index_bytes);
         let index = self.index_bytes + INDEX_ENTRY_BYTES as u64 > index_max
             || self.time_index_bytes + 2 * TIME_INDEX_ENTRY_BYTES as u64 > index_max;
@@ -112,7 +116,7 @@ impl Segment {
 pub(super) struct SegmentWrites {
     /// The segment before these writes.
     pub(super) before: Segment,
-    log: Vec<Bytes>,
+    pub(super) log: Vec<Bytes>,
     pub(super) index: Vec<u8>,
     pub(super) time_index: Vec<u8>,
     pub(super) txn_index: Vec<u8>,
@@ -231,7 +235,7 @@ pub(super) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, heade
 }
 
 /// The time index entry that is due, if the largest timestamp has risen since the last one.
-fn time_entry(segment: &mut Segment) -> Vec<u8> {
+pub(super) fn time_entry(segment: &mut Segment) -> Vec<u8> {
     let timestamp = segment.max_timestamp;
     if timestamp <= segment.indexed_timestamp {
         return Vec::new();

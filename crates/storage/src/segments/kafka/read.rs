@@ -26,19 +26,28 @@ const CURSORS_MAX: usize = 4096;
 
 /// Where reads ended: segment and position of the batch that starts at an offset.
 #[derive(Debug, Default)]
-pub(super) struct Cursors(Mutex<HashMap<(PartitionKey, Offset), (Offset, u64)>>);
+pub(super) struct Cursors(Mutex<HashMap<(PartitionKey, Offset), Cursor>>);
+
+/// Where a read ended.
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    segment: Offset,
+    position: u64,
+    /// Swaps of the partition's files before: after another one the position means nothing.
+    swaps: u64,
+}
 
 impl Cursors {
-    fn take(&self, key: PartitionKey, offset: Offset) -> Option<(Offset, u64)> {
+    fn take(&self, key: PartitionKey, offset: Offset) -> Option<Cursor> {
         self.0.lock().remove(&(key, offset))
     }
 
-    fn remember(&self, key: PartitionKey, offset: Offset, segment: Offset, position: u64) {
+    fn remember(&self, key: PartitionKey, offset: Offset, cursor: Cursor) {
         let mut cursors = self.0.lock();
         if cursors.len() >= CURSORS_MAX {
             cursors.clear();
         }
-        cursors.insert((key, offset), (segment, position));
+        cursors.insert((key, offset), cursor);
     }
 
     pub(super) fn forget(&self) {
@@ -59,6 +68,15 @@ struct Reader<'a> {
     store: &'a KafkaDirectories,
     dir: &'a Path,
     segment: Segment,
+    swaps: u64,
+}
+
+/// The segments that a read may need.
+#[derive(Debug)]
+struct View {
+    dir: PathBuf,
+    segments: Vec<Segment>,
+    swaps: u64,
 }
 
 impl KafkaDirectories {
@@ -68,24 +86,50 @@ impl KafkaDirectories {
         from: ReadFrom,
         bytes_max: usize,
     ) -> Result<RecordChunks, SegmentError> {
-        let start = match from {
-            ReadFrom::Offset(offset) | ReadFrom::Timestamp { from: offset, .. } => offset,
-        };
-        let (dir, segments) = {
-            let partitions = self.partitions.lock();
-            let Some(files) = partitions.get(&key) else { return Ok(RecordChunks::new()) };
-            let first = files.segments.partition_point(|segment| segment.next <= start);
-            (files.dir(), files.segments[first..].to_vec())
-        };
-        for segment in segments {
-            let reader = Reader { store: self, dir: &dir, segment };
+        loop {
+            let Some(view) = self.view(key, from.offset()).await else { return Ok(RecordChunks::new()) };
+            let read = self.read_view(key, from, bytes_max, &view).await;
+            let swaps = self.partitions.lock().get(&key).map(|files| files.swaps + u64::from(files.swapping));
+            // Else the files changed their names under the read: what it found, or missed, may be of either segment.
+            if swaps == Some(view.swaps) {
+                return read;
+            }
+        }
+    }
+
+    /// The segments from `start` on, once no file is changing its name; none when the partition is gone.
+    async fn view(&self, key: PartitionKey, start: Offset) -> Option<View> {
+        loop {
+            let swapped = self.swapped.notified();
+            {
+                let partitions = self.partitions.lock();
+                let files = partitions.get(&key)?;
+                if !files.swapping {
+                    let first = files.segments.partition_point(|segment| segment.next <= start);
+                    let segments = files.segments[first..].to_vec();
+                    return Some(View { dir: files.dir(), segments, swaps: files.swaps });
+                }
+            }
+            swapped.await;
+        }
+    }
+
+    async fn read_view(
+        &self,
+        key: PartitionKey,
+        from: ReadFrom,
+        bytes_max: usize,
+        view: &View,
+    ) -> Result<RecordChunks, SegmentError> {
+        for segment in &view.segments {
+            let reader = Reader { store: self, dir: &view.dir, segment: segment.clone(), swaps: view.swaps };
             let found = match from {
                 ReadFrom::Offset(offset) => reader.find(key, offset).await?,
                 ReadFrom::Timestamp { from, timestamp } => reader.find_timestamp(from, timestamp).await?,
             };
             let Some(found) = found else { continue };
             let (chunks, next, position) = reader.whole_batches(found, bytes_max).await?;
-            self.cursors.remember(key, next, reader.segment.base, position);
+            self.cursors.remember(key, next, Cursor { segment: segment.base, position, swaps: view.swaps });
             return Ok(chunks);
         }
         Ok(RecordChunks::new())
@@ -113,9 +157,9 @@ impl Reader<'_> {
 
     /// The batch that contains `offset`, or the first one after it.
     async fn find(&self, key: PartitionKey, offset: Offset) -> Result<Option<Found>, SegmentError> {
-        let cursor = self.store.cursors.take(key, offset).filter(|(base, _)| *base == self.segment.base);
-        let guess = match cursor {
-            Some((_, position)) => position,
+        let mine = |cursor: &Cursor| cursor.segment == self.segment.base && cursor.swaps == self.swaps;
+        let guess = match self.store.cursors.take(key, offset).filter(mine) {
+            Some(cursor) => cursor.position,
             None => self.index_floor(offset).await?,
         };
         let wanted = |header: &BatchHeader| header.last_offset() >= offset;

@@ -18,7 +18,7 @@ use crate::log::config::LogConfig;
 use crate::log::producers::ProducerEntry;
 use crate::log::state::LogState;
 use crate::segments::{Loaded, SegmentStore};
-use crate::tests::{plain, spec};
+use crate::tests::{kafka_dump, kafka_libs, plain, spec};
 
 fn target(topic: &str) -> SegmentTarget {
     let config = LogConfig { segment_bytes: 1000, index_interval_bytes: 150, ..LogConfig::default() };
@@ -305,31 +305,10 @@ async fn a_new_directory_is_durable_with_its_first_checkpoint() {
 /// Kafka's jars; without it nothing is tested here.
 #[tokio::test]
 async fn kafkas_own_tool_finds_nothing_wrong_with_the_files() {
-    let Ok(libs) = std::env::var("MILLSTREAM_KAFKA_LIBS") else {
-        eprintln!("NOT TESTED: MILLSTREAM_KAFKA_LIBS does not name Kafka's jars");
-        return;
-    };
+    let Some(libs) = kafka_libs() else { return };
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(dir.path(), 2).unwrap());
     filled(disk, &["t"]).await;
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir.path().join("kafka/t-0")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|kind| ["log", "index", "timeindex"].iter().any(|known| kind == *known)) {
-            files.push(path.to_string_lossy().into_owned());
-        }
-    }
-    assert!(files.len() >= 6, "{files:?}");
-    let output = std::process::Command::new("java")
-        .args(["-cp", &format!("{libs}/*"), "org.apache.kafka.tools.DumpLogSegments"])
-        .args(["--deep-iteration", "--files", &files.join(",")])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}{complaint}");
-    for bad in ["isvalid: false", "Mismatches", "not match", "Found", "invalid", "corrupt"] {
-        assert!(!text.contains(bad), "{bad}: {text}");
-    }
+    let text = kafka_dump(&libs, &dir.path().join("kafka/t-0"));
     assert_eq!(text.matches("isvalid: true").count(), 20, "{text}");
 }
