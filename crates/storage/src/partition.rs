@@ -4,9 +4,9 @@
 
 mod by_time;
 mod direct;
+mod reading;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use by_time::TimestampedOffset;
 use direct::DirectWrite;
@@ -21,14 +21,11 @@ use crate::StorageError;
 use crate::lane::Ticket;
 use crate::lane::slot::{LaneEntry, LaneEntryBody, PartitionKey, SlotEntryBody};
 use crate::log::config::{Durability, LogConfig};
-use crate::log::partition_log::{AppendOrigin, AppendPlan, Fault, LogOffsets, PartitionLog, ReadUpto};
+use crate::log::partition_log::{AppendOrigin, AppendPlan, Fault, LogOffsets, PartitionLog};
 use crate::log::producers::{ProducerEntry, SequenceError};
 use crate::log::transactions::AbortedTransaction;
-use crate::segments::{ReadFrom, RecordChunks, SegmentError, SegmentRun, SegmentTarget};
+use crate::segments::{RecordChunks, SegmentError, SegmentTarget};
 use crate::shared::{Counters, Phase, Shared};
-
-/// A reader that lags behind what memory holds is taken to go on for so long.
-const READ_AGAIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// A partition that is to exist.
 #[derive(Clone, Debug)]
@@ -262,30 +259,6 @@ impl Partition {
         if direct_room && self.shared.lane.lock().has_room() { Ok(()) } else { Err(AppendError::Overloaded) }
     }
 
-    /// Leaves batches to be written to their segment without the lane.
-    fn append_direct(
-        self: &Arc<Self>,
-        log: &mut PartitionLog,
-        batches: Batches,
-        bytes: usize,
-        append_time: Option<TimestampMs>,
-    ) -> (Ticket, Option<DirectWrite>) {
-        self.shared.direct.appended(bytes);
-        let ticket = batches.into_iter().map(|batch| log.append_direct(batch, append_time)).last();
-        let write = match log.path {
-            Durability::Os => Some(DirectWrite::of(self)),
-            Durability::Fsync => {
-                if log.lane_is_settled() {
-                    self.shared.direct.add(self.key);
-                } else {
-                    self.shared.wait_for_lane(self.key);
-                }
-                None
-            }
-        };
-        (ticket.unwrap_or_default(), write)
-    }
-
     /// Puts batches on their way through the lane.
     fn enqueue_all(&self, log: &mut PartitionLog, batches: &[Batch], append_time: Option<TimestampMs>) -> Ticket {
         let mut ticket = Ticket::default();
@@ -306,12 +279,6 @@ impl Partition {
 
     pub(crate) fn target(&self, log: &PartitionLog) -> SegmentTarget {
         SegmentTarget { key: self.key, topic: Arc::clone(&self.topic), config: log.config.clone() }
-    }
-
-    /// What is to be written to the segments, as the log is now.
-    pub(crate) fn run(&self, log: &PartitionLog, batches: Vec<Batch>, aborted: Vec<AbortedTransaction>) -> SegmentRun {
-        let read_soon = log.segments_read.is_some_and(|at| self.shared.clock.monotonic() < at + READ_AGAIN_WITHIN);
-        SegmentRun { target: self.target(log), batches, aborted, read_soon }
     }
 
     /// Positions of the log, all of one moment.
@@ -341,66 +308,6 @@ impl Partition {
         tracing::error!(topic = %self.topic, index = %self.key.index, reason, "partition goes offline");
         log.fault.get_or_insert(Fault::Offline(reason));
         log.notify_watchers();
-    }
-
-    /// Whole batches from the one that contains `from`, up to `bytes_max` bytes and never beyond the limit `upto` names.
-    /// With `at_least_one_batch` the first batch is given whatever its size. Empty at the limit.
-    ///
-    /// # Errors
-    /// `OutOfRange` below the log's start and above its end.
-    pub async fn read(
-        &self,
-        from: Offset,
-        bytes_max: usize,
-        at_least_one_batch: bool,
-        upto: ReadUpto,
-    ) -> Result<ReadSlice, ReadError> {
-        let (offsets, limit) = {
-            let mut log = self.log.lock();
-            check_readable(&log)?;
-            let (offsets, limit) = (log.offsets(), log.limit(upto));
-            if from < offsets.log_start || from > offsets.log_end {
-                return Err(ReadError::OutOfRange { log_start: offsets.log_start, log_end: offsets.log_end });
-            }
-            if bytes_max == 0 && !at_least_one_batch {
-                return Ok(ReadSlice { offsets, ..ReadSlice::default() });
-            }
-            if from >= log.tail_start() {
-                return Ok(self.slice(&log, from, log.read_tail(from, limit, bytes_max, at_least_one_batch), upto));
-            }
-            log.segments_read = Some(self.shared.clock.monotonic());
-            (offsets, limit)
-        };
-        if from >= limit {
-            return Ok(ReadSlice { offsets, ..ReadSlice::default() });
-        }
-        let chunks = self.shared.segments.read(self.key, ReadFrom::Offset(from), bytes_max).await;
-        let log = self.log.lock();
-        check_readable(&log)?;
-        // First: what was asked for may have been removed while it was read.
-        if from < log.live.log_start {
-            let offsets = log.offsets();
-            return Err(ReadError::OutOfRange { log_start: offsets.log_start, log_end: offsets.log_end });
-        }
-        drop(log);
-        let chunks = trim(chunks?, limit, bytes_max, at_least_one_batch)?;
-        let log = self.log.lock();
-        // A log may have holes: nothing settled from here on, so the next batch is the tail's first.
-        let chunks = match chunks {
-            Some(chunks) => chunks,
-            None => log.read_tail(from, limit, bytes_max, at_least_one_batch),
-        };
-        Ok(self.slice(&log, from, chunks, upto))
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as a method of the partition whose log is locked")]
-    fn slice(&self, log: &PartitionLog, from: Offset, records: RecordChunks, upto: ReadUpto) -> ReadSlice {
-        let end = records.last().map(|_| log.limit(upto));
-        let aborted = match (upto, end) {
-            (ReadUpto::LastStable, Some(end)) => log.aborted_between(from, end),
-            _ => Vec::new(),
-        };
-        ReadSlice { records, offsets: log.offsets(), aborted }
     }
 
     /// The largest epoch at or below `epoch`, and its end offset; `(NONE, -1)` when it is not known (KIP-101, KIP-320).
@@ -521,53 +428,4 @@ impl Partition {
         }
         log.notify_watchers();
     }
-}
-
-fn check_readable(log: &PartitionLog) -> Result<(), ReadError> {
-    match &log.fault {
-        Some(Fault::Offline(reason) | Fault::Unloaded(reason)) => Err(ReadError::Offline(reason.clone())),
-        Some(Fault::Deleted) => Err(ReadError::Deleted),
-        None => Ok(()),
-    }
-}
-
-fn damaged(error: impl std::fmt::Display) -> ReadError {
-    let (file, position) = (std::path::PathBuf::new(), 0);
-    ReadError::Segment(SegmentError::Damaged { file, position, reason: error.to_string() })
-}
-
-/// Batches that lie below `limit` and within `bytes_max`, their CRCs checked; none when nothing settled was found.
-fn trim(
-    chunks: RecordChunks,
-    limit: Offset,
-    bytes_max: usize,
-    at_least_one: bool,
-) -> Result<Option<RecordChunks>, ReadError> {
-    if chunks.is_empty() {
-        return Ok(None);
-    }
-    let mut kept = RecordChunks::new();
-    let mut taken = 0;
-    for chunk in chunks {
-        let mut rest = chunk.clone();
-        let mut whole = 0;
-        let mut ended = false;
-        while !rest.is_empty() && !ended {
-            let batch = Batch::split_from(&mut rest).map_err(damaged)?;
-            let bytes = batch.bytes().len();
-            let forced = at_least_one && taken == 0;
-            ended = batch.header().base_offset >= limit || (taken + bytes > bytes_max && !forced);
-            if !ended {
-                whole += bytes;
-                taken += bytes;
-            }
-        }
-        if whole > 0 {
-            kept.push(chunk.slice(..whole));
-        }
-        if ended {
-            break;
-        }
-    }
-    Ok(Some(kept))
 }

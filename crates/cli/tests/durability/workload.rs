@@ -102,7 +102,7 @@ pub(crate) fn partitions() -> Vec<TopicPartition> {
 fn producer_config(scene: &Scene, kind: Sender, rng: &mut fastrand::Rng) -> ClientConfig {
     let mut config = scene.config().with("acks", "all");
     config.set("linger.ms", rng.choice(["0", "1", "5", "20"]).unwrap_or("0"));
-    config.set("batch.size", rng.choice(["0", "500", "16384", "262144"]).unwrap_or("0"));
+    config.set("batch.size", rng.choice(["0", "500", "16384", "262144", "1000000"]).unwrap_or("0"));
     config.set("compression.type", rng.choice(["none", "gzip", "snappy", "lz4", "zstd"]).unwrap_or("none"));
     config.set("max.in.flight.requests.per.connection", rng.choice(["1", "2", "5"]).unwrap_or("1"));
     config.set("enable.idempotence", if kind == Sender::Idempotent { "true" } else { "false" });
@@ -116,7 +116,8 @@ fn producer_config(scene: &Scene, kind: Sender, rng: &mut fastrand::Rng) -> Clie
 async fn produce(scene: Scene, sender: u32, kind: Sender, mut rng: fastrand::Rng) {
     let producer = Producer::new(&producer_config(&scene, kind, &mut rng)).unwrap();
     let partitions = partitions();
-    let longest = *rng.choice(&[50, 1_000, 20_000]).expect("there are some");
+    // Of the largest more than 1 MiB of a partition is on its way, which then passes the lane by.
+    let longest = *rng.choice(&[50, 1_000, 20_000, 100_000]).expect("there are some");
     let mut waiting = FuturesUnordered::new();
     let mut number = 0;
     while !scene.stop.is_cancelled() {

@@ -3,7 +3,8 @@
 use millstream_model::batch::{Batch, BatchIter, RecordIter};
 use millstream_model::{LeaderEpoch, Offset, TimestampMs};
 
-use super::{Partition, ReadError, check_readable, damaged};
+use super::reading::{check_readable, damaged};
+use super::{Partition, ReadError};
 use crate::log::partition_log::ReadUpto;
 use crate::segments::{ReadFrom, RecordChunks};
 

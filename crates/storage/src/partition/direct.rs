@@ -5,15 +5,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use millstream_model::TimestampMs;
+use millstream_model::batch::Batch;
 use parking_lot::MutexGuard;
 
-use super::Partition;
+use super::{Batches, Partition};
 use crate::lane::Ticket;
 use crate::lane::ticket::SlotFate;
 use crate::log::config::Durability;
 use crate::log::direct::DirectRun;
 use crate::log::partition_log::PartitionLog;
+use crate::log::transactions::AbortedTransaction;
 use crate::room::Writer;
 use crate::segments::{SegmentError, SegmentRun};
 use crate::shared::Phase;
@@ -21,6 +25,9 @@ use crate::tail::TailPiece;
 
 /// Writes that one waiter does for those that come meanwhile, before the storage's own task goes on.
 const WRITES_FOR_OTHERS_MAX: usize = 8;
+
+/// A reader that lags behind what memory holds is taken to go on for so long.
+const READ_AGAIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// The write of an appended batch: done by who waits for it, or by the storage when nobody does.
 #[derive(Debug)]
@@ -63,6 +70,36 @@ pub(crate) struct DirectRound {
 }
 
 impl Partition {
+    /// Leaves batches to be written to their segment without the lane.
+    pub(super) fn append_direct(
+        self: &Arc<Self>,
+        log: &mut PartitionLog,
+        batches: Batches,
+        bytes: usize,
+        append_time: Option<TimestampMs>,
+    ) -> (Ticket, Option<DirectWrite>) {
+        self.shared.direct.appended(bytes);
+        let ticket = batches.into_iter().map(|batch| log.append_direct(batch, append_time)).last();
+        let write = match log.path {
+            Durability::Os => Some(DirectWrite::of(self)),
+            Durability::Fsync => {
+                if log.lane_is_settled() {
+                    self.shared.direct.add(self.key);
+                } else {
+                    self.shared.wait_for_lane(self.key);
+                }
+                None
+            }
+        };
+        (ticket.unwrap_or_default(), write)
+    }
+
+    /// What is to be written to the segments, as the log is now.
+    pub(crate) fn run(&self, log: &PartitionLog, batches: Vec<Batch>, aborted: Vec<AbortedTransaction>) -> SegmentRun {
+        let read_soon = log.segments_read.is_some_and(|at| self.shared.clock.monotonic() < at + READ_AGAIN_WITHIN);
+        SegmentRun { target: self.target(log), batches, aborted, read_soon }
+    }
+
     /// Writes what waits, on a thread that must not be held up for long.
     fn write_direct_here(&self) {
         let direct = &self.shared.direct;

@@ -170,41 +170,37 @@ impl KafkaDirectories {
         Ok(())
     }
 
-    async fn append_run_apart(&self, run: &SegmentRun) -> Result<(), SegmentError> {
-        let plan = self.plan(run);
-        for op in plan.first.into_iter().chain(plan.writes) {
-            self.disk.perform(op).await?;
-        }
-        self.changed(plan.change);
-        Ok(())
-    }
-
-    /// Writes a run and makes it durable, with all of the partition that is not yet: what follows the log's end on the
-    /// device must be whole up to its last batch.
-    async fn append_run_synced(&self, run: &SegmentRun) -> Result<(), SegmentError> {
+    /// Writes a run on the disk's threads; with `Fsync` it is durable then.
+    async fn append_run_apart(&self, run: &SegmentRun, durability: Durability) -> Result<(), SegmentError> {
         let plan = self.plan(run);
         for op in plan.first {
             self.disk.perform(op).await?;
         }
-        let (dir, key) = (dir_of(&run.target), run.target.key);
-        let log = plan.change.last_log(&dir);
+        let log = plan.change.last_log(&dir_of(&run.target));
         for op in plan.writes {
             match op {
-                DiskOp::Write { file, at, data, .. } if file == log => {
-                    self.disk.perform(DiskOp::Write { file, at, data, sync: WriteSync::Synced }).await?;
+                DiskOp::Write { file, at, data, sync } if file == log => {
+                    let sync = if durability == Durability::Fsync { WriteSync::Synced } else { sync };
+                    self.disk.perform(DiskOp::Write { file, at, data, sync }).await?;
                 }
                 // Small, and nobody waits for the device.
                 op => self.disk.submit_blocking(op).await.map(|_| ())?,
             }
         }
         self.changed(plan.change);
-        let (files, names) = self.not_synced(key, &log);
-        all_done(files.iter().cloned().map(|file| self.disk.submit(DiskOp::SyncFile(file)))).await?;
+        if durability == Durability::Fsync { self.sync_rest(&run.target, &log).await } else { Ok(()) }
+    }
+
+    /// Syncs what of a partition is not yet, besides the file `synced`: what follows the log's end on the device must be
+    /// whole up to its last batch.
+    async fn sync_rest(&self, target: &SegmentTarget, synced: &Path) -> Result<(), SegmentError> {
+        let (files, names) = self.not_synced(target.key, synced);
+        all_done(files.into_iter().map(|file| self.disk.submit(DiskOp::SyncFile(file)))).await?;
         if names {
-            self.disk.perform(DiskOp::SyncDir(dir)).await?;
+            self.disk.perform(DiskOp::SyncDir(dir_of(target))).await?;
             self.disk.perform(DiskOp::SyncDir(KAFKA_DIR.into())).await?;
         }
-        if let Some(known) = self.partitions.lock().get_mut(&key) {
+        if let Some(known) = self.partitions.lock().get_mut(&target.key) {
             known.unsynced.clear();
             known.names_unsynced = false;
         }
@@ -386,12 +382,7 @@ impl SegmentStore for KafkaDirectories {
     }
 
     fn append_direct(&self, run: SegmentRun, durability: Durability) -> BoxFuture<'_, Result<(), SegmentError>> {
-        Box::pin(async move {
-            match durability {
-                Durability::Fsync => self.append_run_synced(&run).await,
-                Durability::Os => self.append_run_apart(&run).await,
-            }
-        })
+        Box::pin(async move { self.append_run_apart(&run, durability).await })
     }
 
     fn checkpoint(&self, partitions: Vec<PartitionCheckpoint>) -> BoxFuture<'_, Result<(), SegmentError>> {
