@@ -5,9 +5,11 @@
 //! that a read verifies against the batch they name: they need no sync.
 
 pub(crate) mod checkpoint;
+pub mod exchange;
 pub(crate) mod formats;
 mod load;
 mod plan;
+mod producer_snapshot;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -185,7 +185,7 @@ pub(super) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, heade
 }
 
 /// The time index entry that is due, if the largest timestamp has risen since the last one.
-fn time_entry(segment: &mut Segment) -> Vec<u8> {
+pub(super) fn time_entry(segment: &mut Segment) -> Vec<u8> {
     let timestamp = segment.max_timestamp;
     if timestamp <= segment.indexed_timestamp {
         return Vec::new();
