@@ -37,7 +37,7 @@ use uuid::Uuid;
 pub use millstream_metadata::configs::{Origin, StaticConfig};
 pub use server::BindError;
 pub use settings::{BrokerOptions, SettingsError};
-pub use start::{RunningBroker, StartError, start};
+pub use start::{METADATA_FILE, RunningBroker, StartError, start};
 
 use crate::fetch::sessions::FetchSessions;
 use crate::groups::Groups;

@@ -37,7 +37,7 @@ use crate::topic_settings::TopicSettings;
 use crate::{Broker, http, log_upkeep};
 
 /// The metadata store, in the data directory.
-const METADATA_FILE: &str = "metadata.redb";
+pub const METADATA_FILE: &str = "metadata.redb";
 /// What a Kafka broker keeps in each of its log directories.
 const KAFKA_META_PROPERTIES: &str = "meta.properties";
 /// Threads that wait for the disk: the lane's slots in flight, segments behind them, reads beside.

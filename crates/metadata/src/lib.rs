@@ -6,4 +6,5 @@
 pub mod catalog;
 pub mod configs;
 pub mod generated;
+pub mod kafka;
 pub mod store;

@@ -13,7 +13,9 @@ mod open;
 mod placement;
 mod producer_ids;
 mod record;
+mod security;
 mod topic_name;
+mod transfer;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ pub use open::{OpenCatalogError, Settings};
 pub use placement::AssignmentError;
 pub use producer_ids::ProducerIdBlock;
 pub use topic_name::{InvalidTopicNameError, validate_topic_name};
+pub use transfer::{DescribeError, Described, adopt, describe};
 
 use crate::store::{Lease, MetadataStore, Revision, StoreError, WatchError, Write, WriteError};
 

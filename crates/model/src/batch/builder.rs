@@ -97,7 +97,9 @@ impl BatchBuilder {
         self
     }
 
-    pub(super) fn control(mut self) -> Self {
+    /// Makes it a batch of control records, which readers of records pass over.
+    #[must_use]
+    pub fn control(mut self) -> Self {
         self.attributes = self.attributes.with_control(true);
         self
     }

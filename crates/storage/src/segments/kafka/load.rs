@@ -314,10 +314,14 @@ impl KafkaDirectories {
                 if files.segments.is_empty() {
                     log.state.start_at(base);
                 }
+                // What lay between was compacted away: its offsets stay taken, though the segment has no batch yet.
+                log.state.log_end = log.state.log_end.max(base);
                 files.segments.push(Segment::new(base));
             }
             whole = self.scan_segment(files, log, takes).await?;
         }
+        // All of it can be read from now on: a transaction that ended holds no reader back.
+        log.state.transactions.settle(log.state.log_end);
         Ok(())
     }
 

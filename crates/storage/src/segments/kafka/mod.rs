@@ -6,9 +6,11 @@
 
 pub(crate) mod checkpoint;
 mod cleaner_offsets;
+pub mod exchange;
 pub(crate) mod formats;
 mod load;
 mod plan;
+mod producer_snapshot;
 mod read;
 mod swap;
 
