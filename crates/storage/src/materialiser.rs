@@ -90,11 +90,13 @@ impl Materialiser {
                 return;
             }
             self.let_slots_gather().await;
+            // Before the queue is emptied: what comes into it while a step waits for the disk is the next turn's.
+            let drained = *self.shared.phase.borrow() >= Phase::Settling;
             let work = self.take();
             let done = self.step(work).await;
             match done {
                 Ok(true) => {}
-                Ok(false) if *self.shared.phase.borrow() >= Phase::Settling => {
+                Ok(false) if drained => {
                     if let Err(error) = self.checkpoint().await {
                         self.shared.halt(&error.to_string());
                     }
