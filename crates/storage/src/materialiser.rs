@@ -20,6 +20,7 @@ use crate::log::config::LogConfig;
 use crate::log::partition_log::PartitionLog;
 use crate::log::stamp::StampedBatch;
 use crate::partition::Partition;
+use crate::planted::{self, Bug};
 use crate::room::Writer;
 use crate::segments::{SegmentEdit, SegmentError, SegmentRun, SegmentTarget};
 use crate::shared::{EditOrder, Phase, Shared};
@@ -202,6 +203,9 @@ impl Materialiser {
         }
         self.settle_entries(entries).await?;
         self.settled_upto = upto;
+        if planted::has(Bug::TrimsLaneBeforeSync) {
+            self.shared.lane.lock().checkpointed(upto);
+        }
         self.shared.lane.lock().settled(bytes);
         self.shared.lane_work.notify_one();
         for piece in pieces {

@@ -21,6 +21,10 @@ use super::{DirEntry, Disk, DiskAnswer, DiskError, DiskOp, ReadCache, Space, Wri
 /// Smallest piece of a write that a crash keeps or loses as a whole.
 pub const SECTOR_BYTES: usize = 512;
 
+/// One operation in so many may take so many polls, as on a device that is busy with something else.
+const SLOW_ONE_IN: u64 = 6;
+const SLOW_POLLS: u64 = 64;
+
 /// A small random generator (xorshift64*): the same seed gives the same run everywhere.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
@@ -103,6 +107,7 @@ struct State {
     next_id: u64,
     operations: u64,
     syncs: u64,
+    syncs_held: bool,
     crashed: bool,
 }
 
@@ -136,6 +141,7 @@ impl SimulatedDisk {
             next_id: 0,
             operations: 0,
             syncs: 0,
+            syncs_held: false,
             crashed: false,
         };
         Self { state: Arc::new(Mutex::new(state)), crashed: Arc::new(Notify::new()) }
@@ -147,6 +153,11 @@ impl SimulatedDisk {
         state.faults = faults;
         state.operations = 0;
         state.syncs = 0;
+    }
+
+    /// Whether syncs of files wait, as on a device that is busy; those that wait go on when they may.
+    pub fn hold_syncs(&self, held: bool) {
+        self.state.lock().syncs_held = held;
     }
 
     /// Operations since the faults were set.
@@ -480,12 +491,16 @@ impl Disk for SimulatedDisk {
             DiskOp::Write { file, .. } | DiskOp::Read { file, .. } | DiskOp::SetLength { file, .. } => file.clone(),
             _ => PathBuf::new(),
         };
-        let polls = state.dice.below(4);
+        let polls = if state.dice.one_in(SLOW_ONE_IN) { state.dice.below(SLOW_POLLS) } else { state.dice.below(4) };
+        let waits = matches!(op, DiskOp::SyncFile(_));
         let performed = state.perform(op);
         drop(state);
         let disk = self.clone();
         Box::pin(async move {
             Delay(polls).await;
+            while waits && disk.state.lock().syncs_held {
+                Delay(1).await;
+            }
             if disk.state.lock().crashed {
                 return std::future::pending().await;
             }
