@@ -1,13 +1,16 @@
 //! Cases that have a name, because an engine has failed in them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_model::{BrokerId, TimestampMs};
+use bytes::Bytes;
+use millstream_model::{BrokerId, LeaderEpoch, Offset, TimestampMs};
 use uuid::Uuid;
 
 use crate::clock::ManualClock;
-use crate::disk::simulated::SimulatedDisk;
+use crate::disk::simulated::{Fate, SimulatedDisk};
+use crate::log::stamp::StampedBatch;
 use crate::tests::{plain, spec, values};
 use crate::*;
 
@@ -99,4 +102,82 @@ async fn a_shutdown_while_a_checkpoint_waits_for_the_disk_keeps_what_was_appende
     assert!(report.clean);
     assert_eq!(all(&machine.partition(&storage, 0)).await, ["1", "2", "3"]);
     storage.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn stale_slots_of_earlier_sessions_behind_the_lanes_end_are_not_replayed() {
+    let mut machine = Machine::new(1, vec![spec("a", LogConfig::default())]);
+    for session in 0..4_usize {
+        let (storage, report) = machine.start().await;
+        // The fewer slots a session writes, the more of its predecessor's lie behind them in the same file.
+        let (before, slots) = (if session == 0 { 0 } else { 6 - session }, 5 - session);
+        assert_eq!(
+            (report.slots_replayed, report.slots_torn, report.slots_damaged),
+            (before as u64, 0, 0),
+            "{session}"
+        );
+        let a = machine.partition(&storage, 0);
+        let written = all(&a).await.len();
+        for number in 0..slots {
+            append(&a, &(written + number).to_string()).await;
+        }
+        let expected: Vec<String> = (0..written + slots).map(|number| number.to_string()).collect();
+        assert_eq!(all(&a).await, expected);
+        storage.abort().await;
+        machine.disk.power_cycle_to(Fate::Kept, Fate::Kept);
+    }
+}
+
+#[tokio::test]
+async fn stale_batches_behind_a_logs_end_are_not_taken_up_when_it_grows_to_meet_them() {
+    let config = LogConfig { durability: Durability::Os, ..LogConfig::default() };
+    let mut machine = Machine::new(1, vec![spec("a", config)]);
+    let (storage, _) = machine.start().await;
+    let a = machine.partition(&storage, 0);
+    for value in ["1", "2", "3"] {
+        append(&a, value).await;
+    }
+    storage.abort().await;
+    // The sectors of the second batch were lost, those of the third were not.
+    let disk: Arc<dyn Disk> = Arc::new(machine.disk.clone());
+    let log = PathBuf::from("kafka/a-0/00000000000000000000.log");
+    let batch = disk.length(log.clone()).await.unwrap().unwrap() / 3;
+    let hole = vec![Bytes::from(vec![0; usize::try_from(batch).unwrap()])];
+    disk.write(log.clone(), batch, hole).await.unwrap();
+    for (meanwhile, expected) in [(Some("b"), ["1"].as_slice()), (None, &["1", "b"])] {
+        let (storage, _) = machine.start().await;
+        let a = machine.partition(&storage, 0);
+        assert_eq!(all(&a).await, expected);
+        if let Some(value) = meanwhile {
+            append(&a, value).await;
+            assert_eq!(disk.length(log.clone()).await.unwrap(), Some(2 * batch));
+        }
+        storage.abort().await;
+    }
+}
+
+#[tokio::test]
+async fn a_segment_is_cut_to_its_checkpoint_before_the_lane_is_replayed_into_it() {
+    let mut machine = Machine::new(1, vec![spec("a", LogConfig::default())]);
+    let (storage, _) = machine.start().await;
+    let a = machine.partition(&storage, 0);
+    append(&a, "1").await;
+    let checkpoints = storage.metrics().checkpoints;
+    machine.until(|| storage.metrics().checkpoints > checkpoints).await;
+    append(&a, "2").await;
+    machine.until(|| storage.metrics().pending_bytes == 0).await;
+    storage.abort().await;
+    // What an earlier epoch might have left: batches that would follow, beyond what the lane has.
+    let disk: Arc<dyn Disk> = Arc::new(machine.disk.clone());
+    let log = PathBuf::from("kafka/a-0/00000000000000000000.log");
+    let whole = disk.length(log.clone()).await.unwrap().unwrap();
+    let stale = StampedBatch::new(&plain(&["stale"], 10), Offset(2), LeaderEpoch(0), None);
+    let stale = StampedBatch::to_batch(&stale).bytes().clone();
+    disk.write(log.clone(), whole, vec![stale]).await.unwrap();
+    for _ in 0..2 {
+        let (storage, _) = machine.start().await;
+        assert_eq!(all(&machine.partition(&storage, 0)).await, ["1", "2"]);
+        assert_eq!(disk.length(log.clone()).await.unwrap(), Some(whole));
+        storage.abort().await;
+    }
 }

@@ -4,7 +4,11 @@
 //! Every choice comes from the seed, so a run repeats. An operation takes effect in the page cache when it is submitted
 //! and is answered some polls later; what is durable is decided when it is answered, or by the crash.
 
+mod faults;
+mod trace;
+
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -16,6 +20,8 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+pub use faults::{Dice, Fate, Faults};
+
 use super::{DirEntry, Disk, DiskAnswer, DiskError, DiskOp, ReadCache, Space, WriteSync};
 
 /// Smallest piece of a write that a crash keeps or loses as a whole.
@@ -25,42 +31,6 @@ pub const SECTOR_BYTES: usize = 512;
 const SLOW_ONE_IN: u64 = 6;
 const SLOW_POLLS: u64 = 64;
 
-/// A small random generator (xorshift64*): the same seed gives the same run everywhere.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// A generator for `seed`.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) % bound.max(1)
-    }
-
-    /// True once in `times`.
-    pub fn one_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-}
-
-/// What goes wrong, and when.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Faults {
-    /// The machine stops at this operation, counted from 0.
-    pub crash_at: Option<u64>,
-    /// This sync, counted from 0, fails: its writes are lost although the page cache shows them.
-    pub failing_sync: Option<u64>,
-    /// Bytes that all files together may have.
-    pub capacity: Option<u64>,
-}
-
 /// A change of a file that is not durable yet.
 #[derive(Clone, Debug)]
 enum Unsynced {
@@ -68,7 +38,7 @@ enum Unsynced {
     Length(u64),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inode {
     cached: Vec<u8>,
     durable: Vec<u8>,
@@ -96,7 +66,7 @@ enum Entry {
     File(u64),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct State {
     dice: Dice,
     faults: Faults,
@@ -107,8 +77,11 @@ struct State {
     next_id: u64,
     operations: u64,
     syncs: u64,
+    durable_writes: u64,
     syncs_held: bool,
     crashed: bool,
+    /// Of every operation.
+    trace: DefaultHasher,
 }
 
 /// A disk in memory; a clone is another handle of the same.
@@ -122,6 +95,8 @@ pub struct SimulatedDisk {
 #[derive(Debug)]
 enum Settles {
     Nothing,
+    /// It is not answered at all.
+    Never,
     Changes(u64, Vec<u64>),
     Lost(u64, Vec<u64>),
     Names(Vec<u64>),
@@ -141,18 +116,21 @@ impl SimulatedDisk {
             next_id: 0,
             operations: 0,
             syncs: 0,
+            durable_writes: 0,
             syncs_held: false,
             crashed: false,
+            trace: DefaultHasher::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), crashed: Arc::new(Notify::new()) }
     }
 
-    /// Says what goes wrong from now on; operations and syncs are counted from here.
+    /// Says what goes wrong from now on; operations, syncs and writes are counted from here.
     pub fn set_faults(&self, faults: Faults) {
         let mut state = self.state.lock();
         state.faults = faults;
         state.operations = 0;
         state.syncs = 0;
+        state.durable_writes = 0;
     }
 
     /// Whether syncs of files wait, as on a device that is busy; those that wait go on when they may.
@@ -166,6 +144,12 @@ impl SimulatedDisk {
         self.state.lock().operations
     }
 
+    /// Syncs since the faults were set.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.state.lock().syncs
+    }
+
     /// Resolves when the machine has stopped: nothing is answered any more.
     pub async fn crashed(&self) {
         while !self.state.lock().crashed {
@@ -173,21 +157,43 @@ impl SimulatedDisk {
         }
     }
 
+    /// Another disk with the same content, page cache and future.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { state: Arc::new(Mutex::new(self.state.lock().clone())), crashed: Arc::new(Notify::new()) }
+    }
+
+    /// A number that two runs share when they asked the same of their disks in the same order.
+    #[must_use]
+    pub fn trace(&self) -> u64 {
+        self.state.lock().trace.finish()
+    }
+
     /// Power is lost and comes back: of everything that was not synced, some sectors and names are kept, others lost.
     pub fn power_cycle(&self) {
+        let fate = || match self.state.lock().dice.below(4) {
+            0 => Fate::Lost,
+            1 => Fate::Kept,
+            _ => Fate::Torn,
+        };
+        let (writes, names) = (fate(), fate());
+        self.power_cycle_to(writes, names);
+    }
+
+    /// Power is lost and comes back, and this becomes of writes and names that were not synced.
+    pub fn power_cycle_to(&self, writes: Fate, names: Fate) {
         let mut state = self.state.lock();
         let state = &mut *state;
-        let keep_one_in = state.dice.below(4);
-        let kept = |dice: &mut Dice| match keep_one_in {
-            0 => false,
-            1 => true,
-            _ => dice.one_in(2),
+        let kept = |fate: Fate, dice: &mut Dice| match fate {
+            Fate::Lost => false,
+            Fate::Kept => true,
+            Fate::Torn => dice.one_in(2),
         };
         let mut lost_in: Vec<PathBuf> = Vec::new();
         for change in std::mem::take(&mut state.unsynced_names).into_values() {
             let parent = change.path().parent().unwrap_or(Path::new("")).to_owned();
             // A file system loses the end of a directory's changes, not one in their middle.
-            if lost_in.contains(&parent) || !kept(&mut state.dice) {
+            if lost_in.contains(&parent) || !kept(names, &mut state.dice) {
                 lost_in.push(parent);
                 continue;
             }
@@ -195,13 +201,13 @@ impl SimulatedDisk {
         }
         for inode in state.inodes.values_mut() {
             for change in std::mem::take(&mut inode.unsynced).into_values() {
-                keep_some(&mut inode.durable, change, || kept(&mut state.dice));
+                keep_some(&mut inode.durable, change, || kept(writes, &mut state.dice));
             }
             inode.cached = inode.durable.clone();
         }
-        let names = std::mem::take(&mut state.durable_names);
-        let reachable = |path: &Path| path.ancestors().skip(1).all(|dir| is_dir(&names, dir));
-        state.durable_names = names.iter().filter(|(path, _)| reachable(path)).map(|(p, e)| (p.clone(), *e)).collect();
+        let all = std::mem::take(&mut state.durable_names);
+        let reachable = |path: &Path| path.ancestors().skip(1).all(|dir| is_dir(&all, dir));
+        state.durable_names = all.iter().filter(|(path, _)| reachable(path)).map(|(p, e)| (p.clone(), *e)).collect();
         state.names = state.durable_names.clone();
         state.crashed = false;
         state.faults = Faults::default();
@@ -240,7 +246,7 @@ impl SimulatedDisk {
     fn settle(&self, settles: &Settles) {
         let mut state = self.state.lock();
         match settles {
-            Settles::Nothing => {}
+            Settles::Nothing | Settles::Never => {}
             Settles::Changes(inode, changes) => {
                 let inode = state.inodes.get_mut(inode).expect("inodes are never removed");
                 for change in changes {
@@ -380,8 +386,13 @@ impl State {
                     self.write_back(&file, at..at + data.iter().map(|piece| piece.len() as u64).sum::<u64>());
                 }
                 let (inode, id) = self.change_file(&file, Unsynced::Write { at, data: data.concat() })?;
-                let durable = sync == WriteSync::Durable;
-                done(if durable { Settles::Changes(inode, vec![id]) } else { Settles::Nothing })
+                if sync != WriteSync::Durable {
+                    return done(Settles::Nothing);
+                }
+                let write = self.durable_writes;
+                self.durable_writes += 1;
+                let stuck = self.faults.stuck_write == Some(write);
+                done(if stuck { Settles::Never } else { Settles::Changes(inode, vec![id]) })
             }
             DiskOp::SetLength { file, length } => {
                 self.change_file(&file, Unsynced::Length(length))?;
@@ -480,6 +491,7 @@ impl Disk for SimulatedDisk {
     fn submit(&self, op: DiskOp) -> BoxFuture<'static, Result<DiskAnswer, DiskError>> {
         let mut state = self.state.lock();
         state.operations += 1;
+        trace::record(&mut state.trace, &op);
         if state.faults.crash_at.is_some_and(|at| state.operations > at) {
             state.crashed = true;
             self.crashed.notify_one();
@@ -507,6 +519,7 @@ impl Disk for SimulatedDisk {
             let (answer, settles) = performed.map_err(|error| DiskError::new("simulate", &path, &error))?;
             disk.settle(&settles);
             match settles {
+                Settles::Never => std::future::pending().await,
                 Settles::Lost(..) => Err(DiskError::new("sync", &path, &io::Error::other("simulated failure"))),
                 _ => Ok(answer),
             }
