@@ -15,6 +15,7 @@ mod log;
 mod materialiser;
 mod open;
 mod partition;
+mod planted;
 mod recovery;
 mod room;
 pub mod segments;

@@ -16,6 +16,7 @@ use crate::disk::Disk;
 use crate::lane::slot::{PartitionKey, Slot, SlotEntry, SlotEntryBody};
 use crate::log::partition_log::PartitionLog;
 use crate::partition::Partition;
+use crate::planted::{self, Bug};
 use crate::room::Writer;
 use crate::segments::{Edited, SegmentEdit, SegmentError, SegmentRun};
 use crate::shared::{EditOrder, Phase, Shared};
@@ -76,11 +77,13 @@ impl Materialiser {
                 return;
             }
             self.let_slots_gather().await;
+            // Before the queue is emptied: what comes into it while a step waits for the disk is the next turn's.
+            let drained = *self.shared.phase.borrow() >= Phase::Settling;
             let work = self.take();
             let done = self.step(work).await;
             match done {
                 Ok(true) => {}
-                Ok(false) if *self.shared.phase.borrow() >= Phase::Settling => {
+                Ok(false) if drained => {
                     if let Err(error) = self.checkpoint().await {
                         self.shared.halt(&error.to_string());
                     }
@@ -177,6 +180,9 @@ impl Materialiser {
         }
         self.settle_entries(entries).await?;
         self.settled_upto = upto;
+        if planted::has(Bug::TrimsLaneBeforeSync) {
+            self.shared.lane.lock().checkpointed(upto);
+        }
         self.shared.lane.lock().settled(bytes);
         self.shared.lane_work.notify_one();
         pieces.into_iter().for_each(|piece| self.shared.keep_in_tail(piece));

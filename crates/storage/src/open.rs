@@ -17,7 +17,9 @@ use crate::lane::session::{SESSION_FILE, Session, SessionError};
 use crate::lane::slot::SlotError;
 use crate::log::config::{Durability, EngineLimits};
 use crate::log::partition_log::{Fault, PartitionLog};
+use crate::log::producers::Producers;
 use crate::partition::PartitionSpec;
+use crate::planted::{self, Bug};
 use crate::recovery::{Replay, ReplayError, Replayed};
 use crate::segments::kafka::formats::{META_PROPERTIES_FILE, META_PROPERTIES_VERSION, meta_properties, property};
 use crate::segments::kafka::{KAFKA_DIR, KafkaDirectories};
@@ -180,7 +182,12 @@ impl Storage {
     fn add_loaded(&self, spec: PartitionSpec, loaded: Loaded) {
         let config = spec.config.clone();
         let log = match loaded {
-            Loaded::Log(log) => PartitionLog::new(log, config),
+            Loaded::Log(mut log) => {
+                if planted::has(Bug::DropsProducersAtRestart) {
+                    log.state.producers = Producers::default();
+                }
+                PartitionLog::new(log, config)
+            }
             Loaded::Offline(reason) => {
                 let mut log = PartitionLog::new(LoadedLog::default(), config);
                 log.fault = Some(Fault::Unloaded(reason));

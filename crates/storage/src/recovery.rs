@@ -10,6 +10,7 @@ use crate::disk::DiskError;
 use crate::lane::session::Session;
 use crate::lane::slot::{PartitionKey, Slot, SlotEntry, SlotEntryBody, SlotError, decode, decode_header};
 use crate::materialiser::Materialiser;
+use crate::planted::{self, Bug};
 use crate::segments::SegmentError;
 use crate::shared::Shared;
 use crate::slots::{SlotId, SlotStore};
@@ -61,6 +62,16 @@ struct Range {
     present: BTreeSet<u64>,
 }
 
+impl Range {
+    /// All slots below are looked at.
+    fn end(&self) -> u64 {
+        if planted::has(Bug::ReusesOffsetsAfterCut) {
+            return self.acked_upto;
+        }
+        self.present.last().map_or(0, |last| last + 1).max(self.acked_upto)
+    }
+}
+
 impl<'a> Replay<'a> {
     pub(crate) fn new(shared: &'a Shared, slots: &'a dyn SlotStore, session: Session) -> Self {
         Self { shared, slots, session, done: Replayed::default(), seen_after_loss: None }
@@ -68,7 +79,7 @@ impl<'a> Replay<'a> {
 
     pub(crate) async fn run(mut self, materialiser: &mut Materialiser) -> Result<Replayed, ReplayError> {
         let range = self.range().await?;
-        let end = range.present.last().map_or(0, |last| last + 1).max(range.acked_upto);
+        let end = range.end();
         for sequence in range.low_water..end {
             let (entries, lost) = match self.slot(sequence, &range).await? {
                 Ok(slot) => (slot.entries, Vec::new()),

@@ -18,6 +18,7 @@ use crate::lane::core::LaneCore;
 use crate::lane::slot::{PartitionKey, Slot};
 use crate::log::config::EngineLimits;
 use crate::partition::Partition;
+use crate::planted::{self, Bug};
 use crate::room::Room;
 use crate::segments::{Edited, SegmentEdit, SegmentStore};
 use crate::tail::{Tail, TailPiece};
@@ -204,6 +205,7 @@ impl Shared {
     /// Whether a write that finds the disk full waits for space. At a start and at a shutdown somebody waits for the end:
     /// then it fails.
     pub(crate) fn waits_for_space(&self, error: &DiskError) -> bool {
-        error.kind == DiskErrorKind::NoSpace && *self.phase.borrow() == Phase::Running && !self.is_halted()
+        let again = error.kind == DiskErrorKind::NoSpace || planted::has(Bug::RetriesFailedSync);
+        again && *self.phase.borrow() == Phase::Running && !self.is_halted()
     }
 }

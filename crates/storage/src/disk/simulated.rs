@@ -4,7 +4,11 @@
 //! Every choice comes from the seed, so a run repeats. An operation takes effect in the page cache when it is submitted
 //! and is answered some polls later; what is durable is decided when it is answered, or by the crash.
 
+mod faults;
+mod trace;
+
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -16,46 +20,16 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+pub use faults::{Dice, Fate, Faults};
+
 use super::{DirEntry, Disk, DiskAnswer, DiskError, DiskOp, ReadCache, Space, WriteSync};
 
 /// Smallest piece of a write that a crash keeps or loses as a whole.
 pub const SECTOR_BYTES: usize = 512;
 
-/// A small random generator (xorshift64*): the same seed gives the same run everywhere.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// A generator for `seed`.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) % bound.max(1)
-    }
-
-    /// True once in `times`.
-    pub fn one_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-}
-
-/// What goes wrong, and when.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Faults {
-    /// The machine stops at this operation, counted from 0.
-    pub crash_at: Option<u64>,
-    /// This sync, counted from 0, fails: its writes are lost although the page cache shows them.
-    pub failing_sync: Option<u64>,
-    /// Bytes that all files together may have.
-    pub capacity: Option<u64>,
-}
+/// One operation in so many may take so many polls, as on a device that is busy with something else.
+const SLOW_ONE_IN: u64 = 6;
+const SLOW_POLLS: u64 = 64;
 
 /// A change of a file that is not durable yet.
 #[derive(Clone, Debug)]
@@ -64,7 +38,7 @@ enum Unsynced {
     Length(u64),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inode {
     cached: Vec<u8>,
     durable: Vec<u8>,
@@ -92,7 +66,7 @@ enum Entry {
     File(u64),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct State {
     dice: Dice,
     faults: Faults,
@@ -103,7 +77,11 @@ struct State {
     next_id: u64,
     operations: u64,
     syncs: u64,
+    durable_writes: u64,
+    syncs_held: bool,
     crashed: bool,
+    /// Of every operation.
+    trace: DefaultHasher,
 }
 
 /// A disk in memory; a clone is another handle of the same.
@@ -117,6 +95,8 @@ pub struct SimulatedDisk {
 #[derive(Debug)]
 enum Settles {
     Nothing,
+    /// It is not answered at all.
+    Never,
     Changes(u64, Vec<u64>),
     Lost(u64, Vec<u64>),
     Names(Vec<u64>),
@@ -136,23 +116,38 @@ impl SimulatedDisk {
             next_id: 0,
             operations: 0,
             syncs: 0,
+            durable_writes: 0,
+            syncs_held: false,
             crashed: false,
+            trace: DefaultHasher::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), crashed: Arc::new(Notify::new()) }
     }
 
-    /// Says what goes wrong from now on; operations and syncs are counted from here.
+    /// Says what goes wrong from now on; operations, syncs and writes are counted from here.
     pub fn set_faults(&self, faults: Faults) {
         let mut state = self.state.lock();
         state.faults = faults;
         state.operations = 0;
         state.syncs = 0;
+        state.durable_writes = 0;
+    }
+
+    /// Whether syncs of files wait, as on a device that is busy; those that wait go on when they may.
+    pub fn hold_syncs(&self, held: bool) {
+        self.state.lock().syncs_held = held;
     }
 
     /// Operations since the faults were set.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.state.lock().operations
+    }
+
+    /// Syncs since the faults were set.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.state.lock().syncs
     }
 
     /// Resolves when the machine has stopped: nothing is answered any more.
@@ -162,21 +157,43 @@ impl SimulatedDisk {
         }
     }
 
+    /// Another disk with the same content, page cache and future.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { state: Arc::new(Mutex::new(self.state.lock().clone())), crashed: Arc::new(Notify::new()) }
+    }
+
+    /// A number that two runs share when they asked the same of their disks in the same order.
+    #[must_use]
+    pub fn trace(&self) -> u64 {
+        self.state.lock().trace.finish()
+    }
+
     /// Power is lost and comes back: of everything that was not synced, some sectors and names are kept, others lost.
     pub fn power_cycle(&self) {
+        let fate = || match self.state.lock().dice.below(4) {
+            0 => Fate::Lost,
+            1 => Fate::Kept,
+            _ => Fate::Torn,
+        };
+        let (writes, names) = (fate(), fate());
+        self.power_cycle_to(writes, names);
+    }
+
+    /// Power is lost and comes back, and this becomes of writes and names that were not synced.
+    pub fn power_cycle_to(&self, writes: Fate, names: Fate) {
         let mut state = self.state.lock();
         let state = &mut *state;
-        let keep_one_in = state.dice.below(4);
-        let kept = |dice: &mut Dice| match keep_one_in {
-            0 => false,
-            1 => true,
-            _ => dice.one_in(2),
+        let kept = |fate: Fate, dice: &mut Dice| match fate {
+            Fate::Lost => false,
+            Fate::Kept => true,
+            Fate::Torn => dice.one_in(2),
         };
         let mut lost_in: Vec<PathBuf> = Vec::new();
         for change in std::mem::take(&mut state.unsynced_names).into_values() {
             let parent = change.path().parent().unwrap_or(Path::new("")).to_owned();
             // A file system loses the end of a directory's changes, not one in their middle.
-            if lost_in.contains(&parent) || !kept(&mut state.dice) {
+            if lost_in.contains(&parent) || !kept(names, &mut state.dice) {
                 lost_in.push(parent);
                 continue;
             }
@@ -184,13 +201,13 @@ impl SimulatedDisk {
         }
         for inode in state.inodes.values_mut() {
             for change in std::mem::take(&mut inode.unsynced).into_values() {
-                keep_some(&mut inode.durable, change, || kept(&mut state.dice));
+                keep_some(&mut inode.durable, change, || kept(writes, &mut state.dice));
             }
             inode.cached = inode.durable.clone();
         }
-        let names = std::mem::take(&mut state.durable_names);
-        let reachable = |path: &Path| path.ancestors().skip(1).all(|dir| is_dir(&names, dir));
-        state.durable_names = names.iter().filter(|(path, _)| reachable(path)).map(|(p, e)| (p.clone(), *e)).collect();
+        let all = std::mem::take(&mut state.durable_names);
+        let reachable = |path: &Path| path.ancestors().skip(1).all(|dir| is_dir(&all, dir));
+        state.durable_names = all.iter().filter(|(path, _)| reachable(path)).map(|(p, e)| (p.clone(), *e)).collect();
         state.names = state.durable_names.clone();
         state.crashed = false;
         state.faults = Faults::default();
@@ -236,6 +253,7 @@ impl SimulatedDisk {
     fn begin(&self, op: DiskOp) -> Option<(io::Result<(DiskAnswer, Settles)>, PathBuf)> {
         let mut state = self.state.lock();
         state.operations += 1;
+        trace::record(&mut state.trace, &op);
         if state.faults.crash_at.is_some_and(|at| state.operations > at) {
             state.crashed = true;
             self.crashed.notify_one();
@@ -250,20 +268,24 @@ impl SimulatedDisk {
         Some((state.perform(op), path))
     }
 
-    /// It is answered.
-    fn end(&self, performed: io::Result<(DiskAnswer, Settles)>, path: &Path) -> Result<DiskAnswer, DiskError> {
-        let (answer, settles) = performed.map_err(|error| DiskError::new("simulate", path, &error))?;
+    /// It is answered; never, in some cases.
+    fn end(&self, performed: io::Result<(DiskAnswer, Settles)>, path: &Path) -> Option<Result<DiskAnswer, DiskError>> {
+        let (answer, settles) = match performed {
+            Ok(performed) => performed,
+            Err(error) => return Some(Err(DiskError::new("simulate", path, &error))),
+        };
         self.settle(&settles);
         match settles {
-            Settles::Lost(..) => Err(DiskError::new("sync", path, &io::Error::other("simulated failure"))),
-            _ => Ok(answer),
+            Settles::Never => None,
+            Settles::Lost(..) => Some(Err(DiskError::new("sync", path, &io::Error::other("simulated failure")))),
+            _ => Some(Ok(answer)),
         }
     }
 
     fn settle(&self, settles: &Settles) {
         let mut state = self.state.lock();
         match settles {
-            Settles::Nothing => {}
+            Settles::Nothing | Settles::Never => {}
             Settles::Changes(inode, changes) => {
                 let inode = state.inodes.get_mut(inode).expect("inodes are never removed");
                 for change in changes {
@@ -325,6 +347,11 @@ fn keep_some(durable: &mut Vec<u8>, change: Unsynced, mut kept: impl FnMut() -> 
 }
 
 impl State {
+    /// After how many polls an operation is answered.
+    fn polls(&mut self) -> u64 {
+        if self.dice.one_in(SLOW_ONE_IN) { self.dice.below(SLOW_POLLS) } else { self.dice.below(4) }
+    }
+
     fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
@@ -405,7 +432,12 @@ impl State {
                 let (inode, id) = self.change_file(&file, Unsynced::Write { at, data: data.concat() })?;
                 match sync {
                     WriteSync::Synced => done(self.sync(&file)?),
-                    WriteSync::Durable => done(Settles::Changes(inode, vec![id])),
+                    WriteSync::Durable => {
+                        let write = self.durable_writes;
+                        self.durable_writes += 1;
+                        let stuck = self.faults.stuck_write == Some(write);
+                        done(if stuck { Settles::Never } else { Settles::Changes(inode, vec![id]) })
+                    }
                     WriteSync::Cached | WriteSync::Behind | WriteSync::Lazy => done(Settles::Nothing),
                 }
             }
@@ -510,21 +542,28 @@ impl State {
 
 impl Disk for SimulatedDisk {
     fn submit(&self, op: DiskOp) -> BoxFuture<'static, Result<DiskAnswer, DiskError>> {
+        let waits = matches!(op, DiskOp::SyncFile(_) | DiskOp::Write { sync: WriteSync::Synced, .. });
         let Some((performed, path)) = self.begin(op) else { return Box::pin(std::future::pending()) };
-        let polls = self.state.lock().dice.below(4);
+        let polls = self.state.lock().polls();
         let disk = self.clone();
         Box::pin(async move {
             Delay(polls).await;
+            while waits && disk.state.lock().syncs_held {
+                Delay(1).await;
+            }
             if disk.state.lock().crashed {
                 return std::future::pending().await;
             }
-            disk.end(performed, &path)
+            match disk.end(performed, &path) {
+                Some(answer) => answer,
+                None => std::future::pending().await,
+            }
         })
     }
 
     fn perform_now(&self, op: DiskOp) -> Result<DiskAnswer, DiskError> {
         match self.begin(op) {
-            Some((performed, path)) => self.end(performed, &path),
+            Some((performed, path)) => self.end(performed, &path).expect("it does not wait for the device"),
             // Who is here must go on; nothing that it does any more reaches the disk or anybody else.
             None => Err(DiskError::new("simulate", Path::new(""), &io::Error::other("the machine has stopped"))),
         }

@@ -10,6 +10,7 @@ use millstream_model::Offset;
 
 use super::slot::{LaneEntry, LaneEntryBody, LaneId, PartitionKey, Seal, Slot, SlotKind};
 use super::ticket::{SlotFate, Ticket};
+use crate::planted::{self, Bug};
 use crate::slots::SlotId;
 
 /// Bounds of a lane.
@@ -197,6 +198,9 @@ impl LaneCore {
         let sequence = slot.header.sequence;
         let put = self.in_flight.get_mut(&sequence).expect("only a slot in flight is answered");
         assert!(put.done.is_none(), "slot {sequence} was answered twice");
+        if planted::has(Bug::AnswersOutOfSlotOrder) {
+            fate.durable();
+        }
         put.done = Some(DurableSlot { slot, fate });
         let mut acknowledged = Vec::new();
         while let Some(first) = self.in_flight.first_entry() {

@@ -18,6 +18,7 @@ use super::{PresentSlot, Put, SlotId, SlotLimits, SlotStore};
 use crate::disk::{ASIDE_DIR, AlignedBuffer, BLOCK_BYTES, Disk, DiskError, DiskOp, WriteSync};
 use crate::lane::session::Session;
 use crate::lane::slot::decode_header;
+use crate::planted::{self, Bug};
 
 /// Directory of the files below the disk's root.
 pub const RING_DIR: &str = "lane";
@@ -205,6 +206,11 @@ fn path_of(number: u64) -> PathBuf {
     Path::new(RING_DIR).join(format!("{number:08}{EXTENSION}"))
 }
 
+/// When the write of a slot is answered.
+fn answered_when() -> WriteSync {
+    if planted::has(Bug::AnswersBeforeDurable) { WriteSync::Cached } else { WriteSync::Durable }
+}
+
 /// The session's slots in a file, by the headers on its block boundaries, read from the device. Bodies are bytes of
 /// clients, who may have put anything on a boundary: only what has the session's nonce counts, and nothing inside a slot.
 async fn scan_file(
@@ -245,7 +251,7 @@ impl SlotStore for FileRing {
             prepared.await?;
             let (file, at) = (path_of(place.file), place.at);
             let here = bytes.len() <= WRITTEN_HERE_BYTES_MAX;
-            let write = DiskOp::Write { file, at, data: vec![bytes], sync: WriteSync::Durable };
+            let write = DiskOp::Write { file, at, data: vec![bytes], sync: answered_when() };
             if here {
                 self.disk.submit_blocking(write).await?
             } else {
