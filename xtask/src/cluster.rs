@@ -65,13 +65,23 @@ impl Cluster {
         Ok(())
     }
 
+    /// Whether the process that was started here has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
     /// The process that was started here.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)
     }
 
     /// Stops what was started here; how it ended.
-    pub(crate) fn stop(mut self) -> Result<Option<ExitStatus>> {
+    pub(crate) fn stop(self) -> Result<Option<ExitStatus>> {
+        self.stop_within(STOP_MAX)
+    }
+
+    /// As `stop`, for a broker that may have much to do before; what still runs then is killed.
+    pub(crate) fn stop_within(mut self, patience: Duration) -> Result<Option<ExitStatus>> {
         let Some(mut child) = self.process.take() else { return Ok(None) };
         let terminated = Command::new("kill").arg(child.id().to_string()).status()?;
         ensure!(terminated.success(), "the broker ended before it was stopped: {}", child.wait()?);
@@ -80,7 +90,7 @@ impl Cluster {
             if let Some(status) = child.try_wait()? {
                 return Ok(Some(status));
             }
-            if begun.elapsed() > STOP_MAX {
+            if begun.elapsed() > patience {
                 child.kill()?;
                 return Ok(Some(child.wait()?));
             }

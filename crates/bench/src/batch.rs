@@ -14,26 +14,54 @@ const TEXT_SPARE_BYTES: usize = 1 << 16;
 /// About as many words as a log or a JSON document uses; lz4 makes half of them, zstd a third.
 const WORDS: usize = 1000;
 
+/// Batches that hold all keys take no more memory than this.
+const KEYED_BYTES_MAX: usize = 256 << 20;
+
 /// What a batch is filled with.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchShape {
-    /// Bytes of a record's value; there is no key.
+    /// Bytes of a record's value.
     pub record_bytes: usize,
+    /// So many different keys, each as often as any other; records have none with 0.
+    pub keys: u64,
     /// At most so many bytes before compression, and at least one record.
     pub batch_bytes: usize,
     pub compression: CompressionType,
 }
 
-/// Builds a batch. Its records are stamped with the time of the call, because Kafka deletes what is old.
-pub(crate) fn build(shape: BatchShape) -> Result<Batch, BenchError> {
+/// Builds as many batches as it takes to send every key, one without keys. Records are stamped with the time of the
+/// call, because Kafka deletes what is old.
+pub(crate) fn build_all(shape: BatchShape) -> Result<Vec<Batch>, BenchError> {
     let text = text(shape.record_bytes + TEXT_SPARE_BYTES);
+    let (mut batches, mut first_key, mut bytes) = (Vec::new(), 0, 0);
+    loop {
+        let batch = build(shape, &text, first_key)?;
+        first_key += u64::try_from(batch.header().records_count).expect("a built batch has records");
+        bytes += batch.bytes().len();
+        batches.push(batch);
+        if first_key >= shape.keys {
+            return Ok(batches);
+        }
+        if bytes > KEYED_BYTES_MAX {
+            let words =
+                format!("batches with {} keys are too large to be held: fewer keys or smaller records", shape.keys);
+            return Err(BenchError::Impossible(words));
+        }
+    }
+}
+
+/// Builds a batch whose first record has the key of this number.
+fn build(shape: BatchShape, text: &[u8], first_key: u64) -> Result<Batch, BenchError> {
     let now = now();
     let mut builder = BatchBuilder::new(Compression::from(shape.compression));
     let mut before_last = builder.uncompressed_bytes();
     loop {
         let start = (builder.records_count() as usize * 7919) % TEXT_SPARE_BYTES;
         let value = &text[start..start + shape.record_bytes];
-        builder.append(now, None, Some(value), &[]).map_err(|error| BenchError::Impossible(error.to_string()))?;
+        let number = first_key + u64::try_from(builder.records_count()).expect("a count");
+        let key = (shape.keys > 0).then(|| format!("key-{:012}", number % shape.keys));
+        let key = key.as_deref().map(str::as_bytes);
+        builder.append(now, key, Some(value), &[]).map_err(|error| BenchError::Impossible(error.to_string()))?;
         let (bytes, record) = (builder.uncompressed_bytes(), builder.uncompressed_bytes() - before_last);
         // A record grows by a byte when its offset delta needs one more.
         if bytes + record + 1 > shape.batch_bytes {
@@ -71,7 +99,11 @@ mod tests {
     use super::*;
 
     fn shape(record_bytes: usize, batch_bytes: usize, compression: CompressionType) -> BatchShape {
-        BatchShape { record_bytes, batch_bytes, compression }
+        BatchShape { record_bytes, keys: 0, batch_bytes, compression }
+    }
+
+    fn build(shape: BatchShape) -> Result<Batch, BenchError> {
+        build_all(shape).map(|batches| batches[0].clone())
     }
 
     #[test]
@@ -99,5 +131,22 @@ mod tests {
             let expected = if codec == CompressionType::None { 1.0..=1.0 } else { 0.2..=0.75 };
             assert!(expected.contains(&share), "{codec} makes {share} of the text");
         }
+    }
+
+    #[test]
+    fn every_key_is_sent_in_turn() {
+        let keyed = BatchShape { keys: 25, ..shape(90, 1200, CompressionType::None) };
+        let batches = build_all(keyed).unwrap();
+        let mut keys = Vec::new();
+        for batch in &batches {
+            let records = batch.records_bytes();
+            let records = millstream_model::batch::RecordIter::new(&records, batch.header().records_count);
+            keys.extend(records.map(|record| String::from_utf8(record.unwrap().key.unwrap().to_vec()).unwrap()));
+        }
+        assert!(batches.len() > 1, "a batch alone does not hold them");
+        let expected = ["key-000000000000", "key-000000000024", "key-000000000000"];
+        assert_eq!([0, 24, 25].map(|place: usize| &*keys[place]), expected);
+        let unheld = BatchShape { keys: 1 << 40, ..keyed };
+        assert!(build_all(unheld).unwrap_err().to_string().contains("too large"));
     }
 }

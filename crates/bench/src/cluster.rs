@@ -18,6 +18,8 @@ const METADATA_VERSION_MAX: i16 = 9;
 const CREATE_TOPICS_VERSION_MAX: i16 = 5;
 const DELETE_TOPICS_VERSION_MAX: i16 = 6;
 const LIST_OFFSETS_VERSION_MAX: i16 = 7;
+/// Many partitions take Apache Kafka minutes.
+const USABLE_PATIENCE: Duration = Duration::from_secs(600);
 /// Between two looks at metadata that is not yet as it will be.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -97,10 +99,10 @@ impl Cluster {
     /// Waits until every partition of these topics has a leader that serves it. Metadata alone does not say so: Kafka's
     /// names a leader before that has made the partition's log.
     pub fn wait_until_usable(&mut self, names: &[String]) -> Result<(), BenchError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + USABLE_PATIENCE;
         while !self.are_usable(names)? {
             if Instant::now() >= deadline {
-                let words = format!("{} topic(s) are not served after {PATIENCE:?}", names.len());
+                let words = format!("{} topic(s) are not served after {USABLE_PATIENCE:?}", names.len());
                 return Err(BenchError::Impossible(words));
             }
             std::thread::park_timeout(LOOK_INTERVAL);

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::connection::Connection;
 use crate::error::BenchError;
 use crate::histogram::Histogram;
@@ -10,6 +12,13 @@ use crate::report::{Amount, Report, cpu_seconds};
 
 /// How often a held load looks whether it was stopped.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// As many files as the system grants this process: a connection is one.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where this is refused, a connection too many says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
 
 /// How many connections, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +32,7 @@ impl IdleConnections {
     /// Opens the connections, calls `opened`, holds them and closes them. The report is of the opening: its latency from
     /// connecting until the broker has answered ApiVersions.
     pub fn run(&self, bootstrap: &str, progress: &Progress, opened: impl FnOnce()) -> Result<Report, BenchError> {
+        raise_open_files();
         let address = bootstrap.split(',').next().unwrap_or(bootstrap).trim();
         let (begun, cpu) = (Instant::now(), cpu_seconds());
         let mut open = Vec::with_capacity(self.count);

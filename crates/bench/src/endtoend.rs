@@ -94,17 +94,18 @@ impl<'a> RoundTrip<'a> {
     fn open(load: &'a EndToEnd, leader: &str) -> Result<Self, BenchError> {
         let shape = BatchShape {
             record_bytes: load.record_bytes,
+            keys: 0,
             batch_bytes: 1,
             compression: millstream_model::compression::CompressionType::None,
         };
-        let batch = batch::build(shape)?;
+        let batch = batch::build_all(shape)?.swap_remove(0);
         let (producer, mut consumer) = (Connection::open(leader)?, Connection::open(leader)?);
         Ok(Self {
             load,
             produce_version: producer.version::<ProduceRequest>(PRODUCE_VERSION_MAX)?,
             fetch_version: consumer.version::<FetchRequest>(FETCH_VERSION_MAX)?,
             next: offset_for(&mut consumer, &load.topic, 0, LATEST)?,
-            request: produce::request(&load.topic, 0, load.acks, batch.bytes().clone()),
+            request: produce::request(&load.topic, &[0], load.acks, batch.bytes()),
             batch_bytes: batch.bytes().len() as u64,
             producer,
             consumer,

@@ -21,6 +21,8 @@ pub enum BenchError {
     /// `count` answers carried an error; the first one is given.
     #[error("{api}: {} ({message}), {count} answer(s) with an error", code_name(*code))]
     Answered { api: &'static str, code: i16, message: String, count: u64 },
+    #[error("{what} failed: {source}")]
+    Disk { what: String, source: io::Error },
     #[error("{0}")]
     Inexpressible(#[from] EncodeError),
     #[error("{0}")]

@@ -32,7 +32,7 @@ pub enum Start {
     BeforeEnd(i64),
 }
 
-/// What happens at the end that the partition had when the load began.
+/// What happens at the end that the partition had when the load began, or at the end of the records that were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtEnd {
     Stop,
@@ -52,6 +52,8 @@ pub struct Fetch {
     /// Requests that wait for their answers, per connection; no more than it has partitions.
     pub in_flight: usize,
     pub start: Start,
+    /// The end is so many records behind the start, when the partition has more.
+    pub records: Option<i64>,
     pub at_end: AtEnd,
     /// Of one answer.
     pub max_bytes: i32,
@@ -99,6 +101,7 @@ impl Fetch {
                 let words = format!("{}-{partition} ends at offset {end}: there is nothing to read from", self.topic);
                 return Err(BenchError::Impossible(words));
             }
+            let end = self.records.map_or(end, |records| end.min(start.saturating_add(records)));
             positions.push_back(Position { partition: *partition, start, end, next: start });
         }
         Ok(positions)
@@ -240,12 +243,12 @@ mod tests {
     use millstream_model::{LeaderEpoch, Offset};
 
     use super::*;
-    use crate::batch::{BatchShape, build};
+    use crate::batch::{BatchShape, build_all};
 
     /// A batch of ten records at an offset.
     fn batch(offset: i64) -> Vec<u8> {
-        let shape = BatchShape { record_bytes: 90, batch_bytes: 1100, compression: CompressionType::None };
-        let batch = build(shape).unwrap();
+        let shape = BatchShape { record_bytes: 90, keys: 0, batch_bytes: 1100, compression: CompressionType::None };
+        let batch = build_all(shape).unwrap().swap_remove(0);
         assert_eq!(batch.header().records_count, 10);
         batch.placed(Offset(offset), LeaderEpoch(0)).bytes().to_vec()
     }

@@ -1,4 +1,4 @@
-//! The load `topics`: topics made until all are usable, and removed until none is left.
+//! The load `topics`: topics made until all are usable, found usable, and removed until none is left.
 
 use std::time::Instant;
 
@@ -19,6 +19,15 @@ impl NewTopics {
             timed.request(|| cluster.create(&some))?;
         }
         cluster.wait_until_usable(&self.names)?;
+        Ok(timed.report())
+    }
+
+    /// Waits until each partition of topics that are there is served by its leader, as after a restart.
+    pub fn wait(names: &[String], bootstrap: &str) -> Result<Report, BenchError> {
+        let progress = Progress::default();
+        let mut cluster = Cluster::open(bootstrap)?;
+        let mut timed = Timed::start("topics", &progress);
+        timed.request(|| cluster.wait_until_usable(names))?;
         Ok(timed.report())
     }
 

@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use millstream_bench::{
-    AtEnd, BatchShape, BenchError, Cluster, CompressionType, EndToEnd, Fetch, IdleConnections, Limit, NewTopics, Probe,
-    ProbeError, Produce, Progress, Report, Start,
+    AtEnd, BatchShape, BenchError, Cluster, CompressionType, DiskProbe, EndToEnd, Fetch, IdleConnections, Limit,
+    NewTopics, Probe, ProbeError, Produce, Progress, Report, Start,
 };
 use millstream_broker::{BrokerOptions, Origin, RunningBroker, StaticConfig, start};
 use tempfile::TempDir;
@@ -59,8 +59,19 @@ impl Drop for Server {
 }
 
 fn produce(topic: &str, connections: usize, limit: Limit) -> Produce {
-    let shape = BatchShape { record_bytes: 100, batch_bytes: 10_000, compression: CompressionType::None };
-    Produce { topic: topic.to_owned(), partitions: None, connections, in_flight: 5, acks: 1, shape, limit, rate: None }
+    let shape = BatchShape { record_bytes: 100, keys: 0, batch_bytes: 10_000, compression: CompressionType::None };
+    Produce {
+        topic: topic.to_owned(),
+        partitions: None,
+        connections,
+        in_flight: 5,
+        acks: 1,
+        shape,
+        partitions_per_request: 1,
+        shuffled: false,
+        limit,
+        rate: None,
+    }
 }
 
 fn fetch(topic: &str, connections: usize) -> Fetch {
@@ -70,6 +81,7 @@ fn fetch(topic: &str, connections: usize) -> Fetch {
         connections,
         in_flight: 2,
         start: Start::Earliest,
+        records: None,
         at_end: AtEnd::Stop,
         max_bytes: 100_000,
         min_bytes: 1,
@@ -220,4 +232,52 @@ fn idle_connections_are_open_together() {
     let mut opened = false;
     let report = load.run(&server.bootstrap, &Progress::default(), || opened = true).unwrap();
     assert_eq!((report.requests, report.latency.unwrap().count, opened), (50, 50, true));
+}
+
+#[test]
+fn a_request_carries_batches_for_several_partitions_in_any_order() {
+    let server = Server::start();
+    server.create("several", 7, "os");
+    let mut load = produce("several", 2, requests(12));
+    (load.partitions_per_request, load.shuffled) = (2, true);
+    let sent = load.run(&server.bootstrap, &Progress::default()).unwrap();
+    // One connection has four partitions, the other three: two requests bring a round of batches to each.
+    let batch = sent.records / sent.requests;
+    assert!(sent.requests == 12 && batch > 90, "{sent:?}");
+    let read = server.fetch_all("several", 2);
+    assert_eq!((read.records, read.bytes), (sent.records, sent.bytes));
+}
+
+#[test]
+fn only_the_records_that_were_asked_for_are_read_again_and_again() {
+    let server = Server::start();
+    server.create("window", 1, "os");
+    let sent = produce("window", 1, requests(50)).run(&server.bootstrap, &Progress::default()).unwrap();
+    let batch = i64::try_from(sent.records / sent.requests).unwrap();
+    let mut load = fetch("window", 1);
+    (load.start, load.records, load.max_bytes) = (Start::Offset(10 * batch), Some(3 * batch), 1);
+    let once = load.run(&server.bootstrap, &Progress::default()).unwrap();
+    assert_eq!((once.requests, once.records), (3, 3 * batch.unsigned_abs()), "an answer has at least a batch");
+    (load.at_end, load.limit) = (AtEnd::Again, requests(7));
+    let again = load.run(&server.bootstrap, &Progress::default()).unwrap();
+    assert_eq!(again.records, 7 * batch.unsigned_abs());
+}
+
+#[test]
+fn topics_that_are_there_are_found_usable() {
+    let server = Server::start();
+    server.create("there", 3, "os");
+    assert_eq!(NewTopics::wait(&["there".to_owned()], &server.bootstrap).unwrap().requests, 1);
+}
+
+#[test]
+fn synced_writes_are_counted_and_leave_no_file() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut probe =
+        DiskProbe { directory: directory.path().to_owned(), write_bytes: 4096, depth: 3, limit: requests(50) };
+    let report = probe.run(&Progress::default()).unwrap();
+    assert_eq!((report.requests, report.bytes, report.latency.unwrap().count), (50, 50 * 4096, 50));
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    probe.write_bytes = 5000;
+    assert!(probe.run(&Progress::default()).unwrap_err().to_string().contains("no multiple of 4096"));
 }

@@ -16,7 +16,14 @@ pub(super) struct Counters {
     /// Of all cores together.
     not_busy: f64,
     broker_written: u64,
-    disk_written: Option<u64>,
+    disk: Option<Disk>,
+}
+
+/// What a block device has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Disk {
+    written: u64,
+    flushes: u64,
 }
 
 /// What was used between two moments.
@@ -30,6 +37,8 @@ pub(super) struct Spent {
     pub(super) broker_written: u64,
     /// What the disk below the data folder has written, whoever asked for it.
     pub(super) disk_written: Option<u64>,
+    /// How often that disk has emptied its cache, which is what a sync waits for.
+    pub(super) disk_flushes: Option<u64>,
 }
 
 impl Counters {
@@ -39,7 +48,7 @@ impl Counters {
             broker_cpu: broker_cpu(pid)?,
             not_busy: not_busy(&text("/proc/stat")?)?,
             broker_written: field(&text(&format!("/proc/{pid}/io"))?, "write_bytes:")?,
-            disk_written: disk_written(data),
+            disk: disk(data),
         })
     }
 
@@ -48,11 +57,13 @@ impl Counters {
     pub(super) fn since(&self, before: &Self) -> Result<Spent> {
         let cores = std::thread::available_parallelism()?.get() as f64;
         let elapsed = (self.at - before.at).as_secs_f64();
+        let disk = self.disk.zip(before.disk);
         Ok(Spent {
             broker_cpu: self.broker_cpu - before.broker_cpu,
             machine_cpu: elapsed * cores - (self.not_busy - before.not_busy),
             broker_written: self.broker_written - before.broker_written,
-            disk_written: self.disk_written.zip(before.disk_written).map(|(after, before)| after - before),
+            disk_written: disk.map(|(after, before)| after.written - before.written),
+            disk_flushes: disk.map(|(after, before)| after.flushes - before.flushes),
         })
     }
 }
@@ -71,6 +82,29 @@ pub(super) fn resident(pid: u32) -> Result<(u64, u64)> {
 /// Bytes of memory that `/proc/meminfo` gives under a name.
 pub(super) fn memory(name: &str) -> Result<u64> {
     Ok(field(&text("/proc/meminfo")?, name)? * 1024)
+}
+
+/// How often the threads of a process have been given a core so far. Threads that have ended count no more.
+pub(super) fn switches(pid: u32) -> Result<u64> {
+    let mut switches = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("has the broker ended?")? {
+        // A thread may end while this is read.
+        let Ok(status) = fs::read_to_string(thread?.path().join("status")) else { continue };
+        switches += field(&status, "voluntary_ctxt_switches:")? + field(&status, "nonvoluntary_ctxt_switches:")?;
+    }
+    Ok(switches)
+}
+
+/// Bytes of the files below a folder; 0 when there is none.
+pub(super) fn folder_bytes(folder: &Path) -> Result<u64> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(0) };
+    let mut bytes = 0;
+    for entry in entries {
+        let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
+        // A file may go while this is read.
+        bytes += if entry?.is_dir() { folder_bytes(&path)? } else { fs::metadata(&path).map_or(0, |file| file.len()) };
+    }
+    Ok(bytes)
 }
 
 fn text(path: &str) -> Result<String> {
@@ -100,12 +134,17 @@ fn not_busy(stat: &str) -> Result<f64> {
     Ok(idle as f64 / TICKS_PER_SECOND)
 }
 
-/// Sectors written are the seventh figure of a block device's statistics; `None` on a file system without one.
-fn disk_written(folder: &Path) -> Option<u64> {
+/// `None` on a file system without a block device of its own.
+fn disk(folder: &Path) -> Option<Disk> {
     let device = fs::metadata(folder).ok()?.dev();
     let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00));
-    let stat = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
-    stat.split_whitespace().nth(6)?.parse::<u64>().ok().map(|sectors| sectors * SECTOR_BYTES)
+    disk_of(&fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?)
+}
+
+/// Sectors written are the seventh figure of a block device's statistics, flushes the sixteenth.
+fn disk_of(stat: &str) -> Option<Disk> {
+    let figure = |index: usize| stat.split_whitespace().nth(index)?.parse::<u64>().ok();
+    Some(Disk { written: figure(6)? * SECTOR_BYTES, flushes: figure(15)? })
 }
 
 #[cfg(test)]
@@ -135,6 +174,22 @@ mod tests {
         // Others may run meanwhile: this process may get less than a core, and the machine is busier than it.
         assert!(spent.broker_cpu > 0.01, "{spent:?}");
         assert!(spent.machine_cpu > 0.2, "{spent:?}");
+    }
+
+    #[test]
+    fn a_disk_says_what_it_wrote_and_how_often_it_flushed() {
+        let stat = "  30 1 25 50 200 7 1991 515 0 135 107 63 1 146 15 779 38\n";
+        assert_eq!(disk_of(stat), Some(Disk { written: 1991 * 512, flushes: 779 }));
+        assert_eq!(disk_of("1 2 3 4 5 6 7 8 9 10 11"), None, "a system before Linux 5.5");
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_and_wakes_is_seen() {
+        let before = switches(std::process::id()).unwrap();
+        for _ in 0..20 {
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
+        }
+        assert!(switches(std::process::id()).unwrap() >= before + 20);
     }
 
     #[test]

@@ -1,37 +1,46 @@
 //! `cargo xtask bench`: Millstream and Apache Kafka on this machine, in this run, alternately, under the same load.
 //!
-//! Kafka comes through Maven, at its defaults, and both are warmed with the same load before anything counts. A whole run
-//! writes docs/reference/benchmarks.md and its chart; a run of some rows, or a quick one, writes to target/bench.
+//! Kafka comes through Maven, at its defaults and tuned, and all are warmed with the same load before anything counts. A
+//! whole run writes docs/reference/benchmarks.md and its chart; a run of some rows, or a quick one, writes to target/bench.
 //! docs/decisions/0007 says why it is done so.
 
-use std::{fs, path::Path, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Result, ensure};
-use clap::ValueEnum;
 
 use self::{
-    contestant::{Contestant, words},
-    figures::{Compared, Measured},
+    contestant::{Contestant, Who, words},
+    figures::Measured,
     page::{Comparison, Section},
-    rows::{Conditions, ROWS, Row, WarmUp},
+    rows::{Conditions, Load, ROWS, Row, Runs, Topic, WarmUp},
 };
 use crate::workspace;
 
 mod chart;
 mod contestant;
 mod figures;
+mod growth;
+mod idle;
+mod java;
+mod loads;
 mod machine;
 mod measure;
+mod neighbours;
 mod page;
 mod pages;
+mod partitions;
 mod rows;
+mod surroundings;
+mod targets;
+mod tuning;
 
-/// Starts are cheap, and their spread is large.
-const STARTS: usize = 5;
-const IDLE_SECONDS: u64 = 5;
 const QUICK_DIVISOR: u64 = 20;
 
-/// What to measure; everything by default, which takes some ten minutes.
+/// What to measure; everything but the long rows by default, which takes more than an hour.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only these rows, by name or by the beginning of names; the page then goes to target/bench
@@ -43,15 +52,15 @@ pub(crate) struct Args {
     /// A twentieth of the load, to see that everything works; the page then goes to target/bench
     #[arg(long)]
     quick: bool,
-    /// Whether memory for the page cache is touched before each run that writes
-    #[arg(long, value_enum, default_value_t = Pages::Warm)]
-    pages: Pages,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Pages {
-    Warm,
-    Cold,
+    /// The rows as well that take many minutes and 40 GB of disk
+    #[arg(long)]
+    long: bool,
+    /// Who takes part; with fewer than all the page goes to target/bench
+    #[arg(long, value_name = "WHO,…", value_delimiter = ',', value_enum, default_values_t = Who::ALL)]
+    contestants: Vec<Who>,
+    /// Compare this binary instead of a release build of this checkout; the page then goes to target/bench
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
 }
 
 impl Args {
@@ -60,11 +69,12 @@ impl Args {
     }
 
     fn is_whole(&self) -> bool {
-        self.rows.is_empty() && !self.quick
+        let everybody = Who::ALL.iter().all(|who| self.contestants.contains(who));
+        self.rows.is_empty() && !self.quick && self.binary.is_none() && everybody
     }
 
     fn conditions(&self) -> Conditions {
-        Conditions { divisor: if self.quick { QUICK_DIVISOR } else { 1 }, warm: self.pages == Pages::Warm }
+        Conditions { divisor: if self.quick { QUICK_DIVISOR } else { 1 } }
     }
 
     /// The command that was given, for the page.
@@ -73,148 +83,159 @@ impl Args {
         if !self.rows.is_empty() {
             line += &format!(" --rows {}", self.rows.join(","));
         }
-        if self.quick {
-            line += " --quick";
-        }
-        if self.pages == Pages::Cold {
-            line += " --pages cold";
+        for (given, option) in [(self.quick, " --quick"), (self.long, " --long")] {
+            line += if given { option } else { "" };
         }
         line
+    }
+
+    fn binary(&self) -> Result<PathBuf> {
+        if let Some(binary) = &self.binary {
+            return Ok(binary.canonicalize()?);
+        }
+        let built = workspace::cargo().args(["build", "--release", "-p", "millstream-cli"]).status()?;
+        ensure!(built.success(), "the broker does not build");
+        Ok(workspace::target().join("release/millstream"))
     }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let rows: Vec<&Row> = ROWS.iter().filter(|row| args.wants(row.name)).collect();
-    let names: Vec<&str> = ["start", "memory"].into_iter().chain(ROWS.iter().map(|row| row.name)).collect();
+    let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
     let known = |wanted: &String| names.iter().any(|name| name.starts_with(wanted.as_str()));
     ensure!(args.rows.iter().all(known), "the rows are {}", names.join(", "));
-    let built = workspace::cargo().args(["build", "--release", "-p", "millstream-cli"]).status()?;
-    ensure!(built.success(), "the broker does not build");
-    let binary = workspace::target().join("release/millstream");
+    let binary = args.binary()?;
     let begun = Instant::now();
-    let mut pair = Pair { kafka: Contestant::kafka(&binary)?, millstream: Contestant::millstream(&binary)? };
-    let mut sections = Vec::new();
-    let mut report = |section: Section| {
-        print!("{section}");
-        sections.push(section);
+    let priority = surroundings::prepare()?;
+    let mut comparison = Comparison {
+        command: args.command(),
+        machine: machine::Machine::look(&binary)?,
+        priority,
+        warmed: args.conditions().warm_up(),
+        sections: Vec::new(),
     };
-    if args.wants("start") {
-        report(pair.starts(if args.quick { 1 } else { STARTS })?);
-    }
-    pair.each(|broker| broker.start().map(drop))?;
-    if !rows.is_empty() {
-        pair.each(|broker| warm_up(broker, args.conditions()))?;
-    }
+    let mut field = Field::prepare(args, &binary)?;
+    let scratch = workspace::target().join("bench");
     for row in rows {
-        report(pair.row(row, args)?);
+        let section = field.row(row, args)?;
+        print!("{section}");
+        comparison.sections.push(section);
+        // A run that is broken off has not been for nothing.
+        write(&comparison, &scratch)?;
     }
-    if args.wants("memory") {
-        report(pair.memory()?);
-    }
-    pair.each(Contestant::stop)?;
-    let machine = machine::Machine::look(&binary)?;
-    let Conditions { warm, .. } = args.conditions();
-    let warmed = args.conditions().warm_up();
-    let comparison = Comparison { command: args.command(), machine, warm, warmed, sections };
-    write(&comparison, args.is_whole())?;
-    pair.each(|broker| Ok(fs::remove_dir_all(&broker.data)?))?;
+    field.each(Contestant::stop)?;
+    let folder = if args.is_whole() { workspace::root().join("docs/reference") } else { scratch };
+    write(&comparison, &folder)?;
+    println!("wrote {}", folder.strip_prefix(workspace::root()).unwrap_or(&folder).join("benchmarks.md").display());
+    field.each(|broker| Ok(fs::remove_dir_all(&broker.data)?))?;
     println!("done in {} s", begun.elapsed().as_secs());
     Ok(())
 }
 
-fn write(comparison: &Comparison, whole: bool) -> Result<()> {
-    let folder = if whole { workspace::root().join("docs/reference") } else { workspace::target().join("bench") };
-    let put = |name: &str, text: String| -> Result<()> {
-        let path = folder.join(name);
-        fs::write(&path, text)?;
-        println!("wrote {}", path.strip_prefix(workspace::root()).unwrap_or(Path::new(name)).display());
-        Ok(())
-    };
-    put("benchmarks.md", page::render(comparison))?;
-    put("benchmarks.svg", chart::render(comparison))
+fn write(comparison: &Comparison, folder: &Path) -> Result<()> {
+    fs::write(folder.join("benchmarks.md"), page::render(comparison))?;
+    Ok(fs::write(folder.join("benchmarks.svg"), chart::render(comparison))?)
 }
 
-/// Both brokers.
-struct Pair {
-    kafka: Contestant,
-    millstream: Contestant,
+/// All contestants of a run.
+struct Field {
+    contestants: Vec<Contestant>,
+    /// Whether they run and have been warmed: before the first row that does not start them itself.
+    running: bool,
 }
 
-impl Pair {
-    fn each(&mut self, mut act: impl FnMut(&mut Contestant) -> Result<()>) -> Result<()> {
-        act(&mut self.kafka)?;
-        act(&mut self.millstream)
+impl Field {
+    fn prepare(args: &Args, binary: &Path) -> Result<Self> {
+        let wanted = Who::ALL.into_iter().filter(|who| args.contestants.contains(who));
+        let contestants = wanted.map(|who| Contestant::prepare(who, binary)).collect::<Result<_>>()?;
+        Ok(Self { contestants, running: false })
     }
 
-    /// Runs both, in turn, the other one first each time.
-    fn alternately(
+    fn each(&mut self, act: impl FnMut(&mut Contestant) -> Result<()>) -> Result<()> {
+        self.contestants.iter_mut().try_for_each(act)
+    }
+
+    /// Runs a row; what somebody could not run is said in the section and fails nothing else.
+    fn row(&mut self, row: &Row, args: &Args) -> Result<Section> {
+        let Row { name, title, note, .. } = *row;
+        let mut section = Section { name, title, note, compared: Vec::new(), failures: Vec::new() };
+        if row.long && !args.long {
+            section.failures.push((None, "it takes `--long`.".to_owned()));
+            return Ok(section);
+        }
+        let starts_itself = matches!(row.load, Load::Start);
+        if !self.running && !starts_itself {
+            self.each(|broker| broker.start().map(drop))?;
+            self.each(|broker| warm_up(broker, args.conditions()))?;
+            self.running = true;
+        }
+        let runs = self.runs(row, args, &mut section.failures);
+        section.compared = figures::compare(&runs);
+        let failed: Vec<Who> = section.failures.iter().filter_map(|(who, _)| *who).collect();
+        for broker in self.contestants.iter_mut().filter(|broker| failed.contains(&broker.who)) {
+            if starts_itself { broker.kill() } else { broker.recover(name)? }
+        }
+        Ok(section)
+    }
+
+    /// All repetitions, in turn, another one first each time. Who fails is out of this row.
+    fn runs(
         &mut self,
-        repetitions: usize,
-        mut run: impl FnMut(&mut Contestant) -> Result<Measured>,
-    ) -> Result<Vec<Compared>> {
-        let (mut of_kafka, mut of_millstream) = (Vec::new(), Vec::new());
-        for repetition in 0..repetitions {
-            if repetition.is_multiple_of(2) {
-                of_kafka.push(run(&mut self.kafka)?);
-                of_millstream.push(run(&mut self.millstream)?);
-            } else {
-                of_millstream.push(run(&mut self.millstream)?);
-                of_kafka.push(run(&mut self.kafka)?);
+        row: &Row,
+        args: &Args,
+        failures: &mut Vec<(Option<Who>, String)>,
+    ) -> [Vec<Measured>; Who::ALL.len()] {
+        let conditions = args.conditions();
+        let mut runs = Who::ALL.map(|_| Vec::new());
+        let mut failed = |who: Who, error: &anyhow::Error| {
+            eprintln!("WARNING: {}, {}: {error:#}", row.name, who.name());
+            failures.push((Some(who), without_paths(&format!("{error:#}"))));
+        };
+        let mut able: Vec<&mut Contestant> = Vec::new();
+        for broker in self.contestants.iter_mut().filter(|broker| row.has(broker.who)) {
+            match row.prepare(broker, conditions) {
+                Ok(()) => able.push(broker),
+                Err(error) => failed(broker.who, &error),
             }
         }
-        Ok(figures::compare(&of_kafka, &of_millstream))
-    }
-
-    fn starts(&mut self, repetitions: usize) -> Result<Section> {
-        let compared = self.alternately(repetitions, |broker| {
-            let took = broker.start()?;
-            broker.rest()?;
-            let (resident, _) = measure::resident(broker.pid()?)?;
-            broker.stop()?;
-            Ok(vec![(figures::START, took), (figures::IDLE_MEMORY, resident as f64 / 1e6)])
-        })?;
-        let note = "Without topics. A probe that looks every 0.2 ms sees the answer; memory is read when the broker has \
-                    come to rest.";
-        Ok(Section::new("start", "Start", note, compared))
-    }
-
-    fn row(&mut self, row: &Row, args: &Args) -> Result<Section> {
-        let conditions = args.conditions();
-        self.each(|broker| row.prepare(broker, conditions))?;
-        let compared = self.alternately(args.repetitions.into(), |broker| row.run(broker, conditions))?;
-        self.each(|broker| row.clear(broker))?;
-        Ok(Section::new(row.name, row.title, row.note, compared))
-    }
-
-    /// After everything else.
-    fn memory(&mut self) -> Result<Section> {
-        let compared = self.alternately(1, |broker| {
-            let pid = broker.pid()?;
-            let (now, most) = measure::resident(pid)?;
-            let (before, from) = (measure::broker_cpu(pid)?, Instant::now());
-            while from.elapsed().as_secs() < IDLE_SECONDS {
-                std::thread::park_timeout(std::time::Duration::from_secs(IDLE_SECONDS));
+        let repetitions = if row.runs == Runs::Repeated { args.repetitions } else { 1 };
+        for _ in 0..repetitions {
+            able.retain_mut(|broker| match row.run(broker, conditions) {
+                Ok(measured) => {
+                    runs[broker.who as usize].push(measured);
+                    true
+                }
+                Err(error) => {
+                    failed(broker.who, &error);
+                    false
+                }
+            });
+            if !able.is_empty() {
+                able.rotate_left(1);
             }
-            let idle = 100.0 * (measure::broker_cpu(pid)? - before) / from.elapsed().as_secs_f64();
-            let megabytes = |bytes: u64| bytes as f64 / 1e6;
-            Ok(vec![
-                (figures::LOADED_MEMORY, megabytes(now)),
-                (figures::MOST_MEMORY, megabytes(most)),
-                (figures::IDLE_CPU, idle),
-            ])
-        })?;
-        let note = "The process that went through all the loads of this run. CPU over five idle seconds.";
-        Ok(Section::new("memory", "Memory after load", note, compared))
+        }
+        for broker in able {
+            if let Err(error) = row.clear(broker) {
+                failed(broker.who, &error);
+            }
+        }
+        runs
     }
 }
 
-/// The same for both: Kafka's virtual machine compiles what is used often, and is slow before.
+/// The page goes to other machines.
+fn without_paths(text: &str) -> String {
+    let root = workspace::root().display().to_string();
+    text.replace(&root, "…").replace(&workspace::target().display().to_string(), "…/target").replace('\n', " ")
+}
+
+/// The same for all: Kafka's virtual machine compiles what is used often, and is slow before.
 fn warm_up(broker: &mut Contestant, conditions: Conditions) -> Result<()> {
     let WarmUp { bytes, requests } = conditions.warm_up();
     let (bytes, requests) = (bytes.to_string(), requests.to_string());
-    println!("warming {}", broker.name);
+    println!("warming {}", broker.who.name());
     let topic = ["--topic", "warm"];
-    broker.create("warm", 4, if broker.is_kafka() { &[] } else { &[("millstream.durability", "os")] })?;
+    Topic::PAGE_CACHE.create("warm", 4, broker)?;
     let run = |line: &[&str]| broker.load(&words(&[line, &topic[..]].concat())).map(drop);
     run(&["produce", "--acks", "1", "--connections", "4", "--bytes", &bytes])?;
     run(&["fetch", "--connections", "4"])?;

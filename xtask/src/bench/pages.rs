@@ -1,10 +1,13 @@
-//! Warm pages: memory that the system has already, given to it as the page cache grows.
+//! The pages that a run writes to: warm, memory that the system has already, given to it as the page cache grows; or cold.
 //!
 //! A virtual machine gives free memory back to its host, and the first touch of a new page then costs more than writing
 //! it: whoever comes first after a pause pays for both. With warm pages each run begins with the same amount of touched
-//! memory at hand. A thread holds it in pieces and frees as many as the page cache has taken, a little ahead of it.
+//! memory at hand. A thread holds it in pieces and frees as many as the page cache has taken, a little ahead of it. Before
+//! a cold run the page cache is dropped and what is free is given back.
 
 use std::{
+    fs,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
 use super::measure;
 
@@ -22,6 +25,23 @@ const PIECE_BYTES: usize = 64 << 20;
 /// What is free beyond what the page cache has taken.
 const AHEAD_BYTES: u64 = 768 << 20;
 const LOOK_INTERVAL: Duration = Duration::from_millis(4);
+
+/// As long as it takes until the system has given free memory back to a host.
+const COLD_PAUSE: Duration = Duration::from_secs(5);
+const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
+const COMPACT_MEMORY: &str = "/proc/sys/vm/compact_memory";
+
+/// Drops the page cache, joins free memory to large pieces, which alone are given back to a host, and waits until that is
+/// done. Needs no restart of the system, but the right to write below /proc/sys.
+pub(super) fn cool() -> Result<()> {
+    let synced = Command::new("sync").status().context("starting sync")?;
+    ensure!(synced.success(), "sync ended with {synced}");
+    for file in [DROP_CACHES, COMPACT_MEMORY] {
+        fs::write(file, "1").with_context(|| format!("the pages cannot be cooled: writing {file} is refused"))?;
+    }
+    thread::park_timeout(COLD_PAUSE);
+    Ok(())
+}
 
 pub(super) struct WarmPages {
     stop: Arc<AtomicBool>,

@@ -13,14 +13,14 @@ use millstream_bench::{Latency, Limit, Progress, Report};
 const TICK: Duration = Duration::from_millis(200);
 
 /// Runs a load and shows on a terminal how far it is.
-pub(super) fn watched(limit: Limit, load: impl FnOnce(&Progress) -> Result<Report>) -> Result<Report> {
+pub(super) fn watched(name: &str, limit: Limit, load: impl FnOnce(&Progress) -> Result<Report>) -> Result<Report> {
     let progress = Progress::default();
     if !stderr().is_terminal() {
         return load(&progress);
     }
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch(limit, &progress, &ended));
+        let watcher = scope.spawn(|| watch(name, limit, &progress, &ended));
         let report = load(&progress);
         ended.store(true, Ordering::Relaxed);
         watcher.thread().unpark();
@@ -28,11 +28,12 @@ pub(super) fn watched(limit: Limit, load: impl FnOnce(&Progress) -> Result<Repor
     })
 }
 
-fn watch(limit: Limit, progress: &Progress, ended: &AtomicBool) {
+fn watch(name: &str, limit: Limit, progress: &Progress, ended: &AtomicBool) {
     let begun = Instant::now();
     let bar = ProgressBar::new(1000);
-    let style = ProgressStyle::with_template("{bar:30} {msg}").expect("the template is well-formed");
+    let style = ProgressStyle::with_template("{prefix} {bar:30} {msg}").expect("the template is well-formed");
     bar.set_style(style);
+    bar.set_prefix(name.to_owned());
     while !ended.load(Ordering::Relaxed) {
         let elapsed = begun.elapsed();
         bar.set_position(share(limit, progress, elapsed));
@@ -80,6 +81,30 @@ pub(super) fn text(report: &Report) -> String {
     text
 }
 
+/// Results for people, a line each below a common head.
+pub(super) fn table(results: &[(&str, Report)]) -> String {
+    const HEAD: [&str; 7] = ["", "requests/s", "MB/s", "p50 ms", "p99 ms", "p99.9 ms", "max ms"];
+    let row = |(title, report): &(&str, Report)| {
+        let [p50, p99, p999, max] = report.latency.map_or([const { String::new() }; 4], |latency| {
+            [latency.p50_us, latency.p99_us, latency.p999_us, latency.max_us].map(|us| format!("{:.3}", us / 1e3))
+        });
+        let requests = grouped(report.requests_per_second.round() as u64);
+        [(*title).to_owned(), requests, format!("{:.1}", report.megabytes_per_second), p50, p99, p999, max]
+    };
+    let rows: Vec<[String; 7]> = [HEAD.map(str::to_owned)].into_iter().chain(results.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for row in &rows {
+        write!(text, "{:width$}", row[0], width = width(0)).expect("a string takes every write");
+        for (column, cell) in row.iter().enumerate().skip(1) {
+            write!(text, "  {cell:>width$}", width = width(column)).expect("a string takes every write");
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    text
+}
+
 fn percentiles(latency: &Latency) -> String {
     let Latency { p50_us, p99_us, p999_us, max_us, .. } = *latency;
     let [p50, p99, p999, max] = [p50_us, p99_us, p999_us, max_us].map(milliseconds);
@@ -111,11 +136,10 @@ fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_result_is_a_few_lines() {
+    fn report() -> Report {
         let latency =
             Latency { count: 4, mean_us: 1.0, p50_us: 106.4, p99_us: 227.0, p999_us: 12_345.0, max_us: 60_000.0 };
-        let report = Report {
+        Report {
             load: "produce",
             seconds: 2.5,
             requests: 12_345,
@@ -127,8 +151,22 @@ mod tests {
             megabytes_per_second: 400.0,
             latency: Some(latency),
             generator_cpu_seconds: 0.251,
-        };
-        insta::assert_snapshot!(text(&report), @r"
+        }
+    }
+
+    #[test]
+    fn results_are_a_table() {
+        let quick = Report { megabytes_per_second: 12_000.0, latency: None, ..report() };
+        insta::assert_snapshot!(table(&[("fetch", quick), ("end to end", report())]), @r"
+                    requests/s     MB/s  p50 ms  p99 ms  p99.9 ms  max ms
+        fetch            4,938  12000.0
+        end to end       4,938    400.0   0.106   0.227    12.345  60.000
+        ");
+    }
+
+    #[test]
+    fn a_result_is_a_few_lines() {
+        insta::assert_snapshot!(text(&report()), @r"
         produce: 12,345 requests in 2.500 s
           4,938 requests/s
           2,000,000 records, 800,000 records/s
