@@ -11,12 +11,17 @@ use clap::ValueEnum;
 
 use self::{suite::Suite, tally::Tally};
 use crate::{
+    brought,
     cluster::{self, Cluster, Kafka},
     workspace,
 };
 
 mod suite;
 mod tally;
+
+/// Where tests of ours look for Apache Kafka, which they hold our files against.
+const KAFKA_JARS: [(&str, &str); 2] =
+    [("MILLSTREAM_KAFKA_BROKER_LIBS", "kafka/broker.pom.xml"), ("MILLSTREAM_KAFKA_LIBS", "kafka/tools.pom.xml")];
 
 /// What to run; everything by default.
 #[derive(clap::Args)]
@@ -66,6 +71,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn rust_tests() -> Result<Tally> {
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]).stdout(Stdio::piped());
+    for (variable, pom) in KAFKA_JARS {
+        match brought::jars(pom) {
+            Ok(jars) => {
+                command.env(variable, jars);
+            }
+            // The tests that want them say so, and fail where they must run.
+            Err(why) => println!("!! {variable} names nothing: {why:#}"),
+        }
+    }
     let mut tally = Tally::default();
     let ended = tally::follow(&mut command, |line| tally += Tally::of_cargo_test(line))?;
     if !ended.success() && tally.failed == 0 {

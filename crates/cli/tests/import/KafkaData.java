@@ -108,7 +108,7 @@ public class KafkaData {
 
     static KafkaConsumer<byte[], byte[]> consumer(String group, String isolation) {
         Map<String, Object> config = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "isolation.level", isolation,
-            "enable.auto.commit", "false", "auto.offset.reset", "none"));
+            "enable.auto.commit", "false", "auto.offset.reset", "none", "fetch.max.wait.ms", "20"));
         if (group != null) config.put("group.id", group);
         return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }

@@ -49,7 +49,8 @@ impl Jars {
     fn java(&self, libs: &Path, heap: &str) -> Command {
         let logging = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients/kafka/log4j2.xml");
         let mut java = Command::new("java");
-        java.arg(heap).arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
+        // Short runs gain nothing from the optimizing compiler, which would take most of their time.
+        java.args([heap, "-XX:TieredStopAtLevel=1"]).arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
         java.arg("-cp").arg(format!("{}/*", libs.display())).stdin(Stdio::null());
         java
     }

@@ -71,7 +71,7 @@ fn directories_that_are_not_a_stopped_nodes_are_refused() {
             ("is missing): start Kafka on it and stop it cleanly", &|logs| fs::remove_file(logs.join(CLEAN)).unwrap()),
             ("is no log directory of a Kafka node", &|logs| fs::remove_file(meta(logs)).unwrap()),
             ("version=2 is newer than 1: a newer Kafka wrote it", &|logs| {
-                replace(&meta(logs), "version=1", "version=2")
+                replace(&meta(logs), "version=1", "version=2");
             }),
             ("these are the directories of node 2, but the cluster's broker is node 1", &|logs| {
                 replace(&meta(logs), "node.id=1", "node.id=2");

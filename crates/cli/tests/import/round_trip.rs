@@ -7,8 +7,8 @@ use crate::broker::Broker;
 use crate::command::{contents, copied, export, import};
 use crate::kafka::{Jars, addresses};
 
-/// What a test's Kafka needs beyond what an export says.
-const MORE: &str = "super.users=User:ANONYMOUS\ngroup.initial.rebalance.delay.ms=0\n\
+/// Lines with which ACLs are in force.
+const AUTHORIZER: &str = "super.users=User:ANONYMOUS\n\
     authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n";
 
 fn fresh_properties(logs: &Path, broker: &str, controller: &str) -> String {
@@ -18,7 +18,7 @@ fn fresh_properties(logs: &Path, broker: &str, controller: &str) -> String {
          listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\nlog.dirs={}\n\
          offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\nshare.coordinator.state.topic.replication.factor=1\n\
-         share.coordinator.state.topic.min.isr=1\n{MORE}",
+         share.coordinator.state.topic.min.isr=1\n{AUTHORIZER}",
         logs.display()
     )
 }
@@ -26,7 +26,7 @@ fn fresh_properties(logs: &Path, broker: &str, controller: &str) -> String {
 /// The lines that an export said, with the broker's address of the test's choice.
 fn exported_properties(lines: &str, broker: &str) -> String {
     assert!(lines.contains("PLAINTEXT://127.0.0.1:9092,"), "{lines}");
-    lines.replace("127.0.0.1:9092", broker) + MORE
+    lines.replace("127.0.0.1:9092", broker)
 }
 
 /// Both texts are long: only where they part is told.
@@ -70,7 +70,7 @@ fn kafkas_data_reads_equal_here_is_written_on_and_reads_equal_there_again() {
     assert!(files.any(|file| file.extension().is_some_and(|kind| kind == "txnindex")), "transactions were aborted");
     jars.accept(&copied(&out, &dir.path().join("accepted")));
     let properties = dir.path().join("exported.properties");
-    fs::write(&properties, exported_properties(&lines, &address)).unwrap();
+    fs::write(&properties, exported_properties(&lines, &address) + AUTHORIZER).unwrap();
     let kafka = jars.start(&properties, &address);
     assert_equal(&jars.data("dump", &kafka.bootstrap), &more, "as it was written on");
     assert_equal_security(&jars.data("dump-security", &kafka.bootstrap), &security);

@@ -50,6 +50,13 @@ fn values(data: &Path, topic: &str, count: usize) -> Vec<String> {
     values
 }
 
+fn describe(data: &Path, tool: &str, words: &[&str]) -> String {
+    let broker = Broker::start(data);
+    let said = broker.tool(&[&[tool], words].concat(), "");
+    broker.stop();
+    said
+}
+
 fn expected() -> Vec<String> {
     let mut values: Vec<String> = (0..60).map(|number| format!("value{number}")).collect();
     values.sort();
@@ -127,6 +134,10 @@ fn of_zookeepers_era_the_logs_are_imported_and_it_says_so() {
     assert!(said.starts_with("imported cluster ijFvUuPPQxmBwF7wKDUm8w as node 1 into "), "{said}");
     assert!(said.contains("left out: configs, ACLs, credentials and quotas: they were in ZooKeeper"), "{said}");
     assert!(said.contains("-delete: Kafka had done with it"), "{said}");
+    let described = describe(&data, "topics", &["--describe", "--topic", "old"]);
+    assert!(described.contains("retention.ms=-1"), "{described}");
+    let described = describe(&data, "topics", &["--describe", "--topic", "__consumer_offsets"]);
+    assert!(described.contains("cleanup.policy=compact"), "{described}");
     // The first two records of old-0 are below the log's start.
     assert_eq!(values(&data, "old", 3), ["old-0 2", "old-1 7", "old-1 8"]);
     fs::remove_dir_all(logs.join("old-0")).unwrap();

@@ -12,6 +12,8 @@ use anyhow::{Context as _, Result, bail};
 pub(super) struct NewDirectory {
     place: PathBuf,
     draft: PathBuf,
+    /// Open from the beginning, so that syncing it tells of every write that failed since.
+    opened: File,
     kept: bool,
 }
 
@@ -38,7 +40,8 @@ impl NewDirectory {
             }
             made => made.with_context(|| format!("{} cannot be made", draft.display()))?,
         }
-        Ok(Self { place, draft, kept: false })
+        let opened = File::open(&draft)?;
+        Ok(Self { place, draft, opened, kept: false })
     }
 
     /// Where it lies until it is kept.
@@ -46,9 +49,9 @@ impl NewDirectory {
         &self.draft
     }
 
-    /// Puts it in its place, durably. What lies in it is durable already.
+    /// Puts it in its place, durably with all that lies in it.
     pub(super) fn keep(mut self) -> Result<PathBuf> {
-        File::open(&self.draft)?.sync_all()?;
+        sync_tree(&self.draft, &self.opened).with_context(|| format!("{} cannot be synced", self.draft.display()))?;
         fs::rename(&self.draft, &self.place)
             .with_context(|| format!("{} cannot become {}", self.draft.display(), self.place.display()))?;
         self.kept = true;
@@ -66,6 +69,24 @@ impl Drop for NewDirectory {
             tracing::warn!("{} could not be removed: {error}", self.draft.display());
         }
     }
+}
+
+/// Makes everything below a directory durable: on Linux with its whole file system, which is one call for any number of files.
+#[cfg(target_os = "linux")]
+fn sync_tree(_: &Path, opened: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(opened)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_tree(dir: &Path, opened: &File) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let (path, file) = {
+            let entry = entry?;
+            (entry.path(), File::open(entry.path())?)
+        };
+        if path.is_dir() { sync_tree(&path, &file)? } else { file.sync_all()? }
+    }
+    opened.sync_all()
 }
 
 /// A mount point cannot be renamed over.

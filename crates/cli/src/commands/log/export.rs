@@ -1,8 +1,6 @@
 //! `millstream log export`: the log directory of a fresh single-node Apache Kafka 4.4 out of a stopped broker's data.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -187,7 +185,6 @@ fn write_identity(described: &Described, node: &Node, target: &Path) -> Result<(
     std::fs::create_dir(&metadata).with_context(|| format!("{} cannot be made", metadata.display()))?;
     let snapshot = snapshot(&described.cluster, node, SystemClock::new().now())?;
     write_file(&metadata.join(SNAPSHOT_FILE), &snapshot)?;
-    File::open(&metadata)?.sync_all()?;
     let (cluster, directory) = (&described.cluster_id, TopicId(node.directory));
     let meta = format!("cluster.id={cluster}\ndirectory.id={directory}\nnode.id={}\nversion=1\n", node.id);
     write_file(&target.join("meta.properties"), meta.as_bytes())?;
@@ -196,12 +193,7 @@ fn write_identity(described: &Described, node: &Node, target: &Path) -> Result<(
 }
 
 fn write_file(path: &Path, content: &[u8]) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create_new(path)?;
-        file.write_all(content)?;
-        file.sync_all()
-    };
-    write().with_context(|| format!("{} cannot be written", path.display()))
+    std::fs::write(path, content).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// The lines of server.properties, and before them, as remarks, what was exported.
@@ -219,6 +211,13 @@ fn report(
     for what in left_out {
         let _ = writeln!(text, "# left out: {what}");
     }
+    if !described.cluster.acls.is_empty() {
+        // Without a principal of its own that is a super user the node would refuse itself.
+        text.push_str(
+            "# ACLs are there; they come into force with listeners that authenticate, super.users that name the node's own\n\
+             # principal, and authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n",
+        );
+    }
     let host = controller.rsplit_once(':').map_or(controller, |(host, _)| host);
     let _ = write!(
         text,
@@ -231,8 +230,5 @@ fn report(
         described.node,
         place.display()
     );
-    if !described.cluster.acls.is_empty() {
-        text.push_str("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n");
-    }
     text
 }

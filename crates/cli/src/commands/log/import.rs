@@ -154,9 +154,9 @@ fn summary(plan: &Plan, imported: &[Imported], place: &Path) -> String {
         lines.push(format!("cut off: {cut} bytes of {topic}-{index} behind offset {}", one.copied.next));
     }
     lines.extend(plan.left_out.iter().map(|what| format!("left out: {what}")));
+    let without = "without --config the defaults hold, such as a retention of a week";
     lines.push(format!(
-        "start it with `millstream broker --data-dir {}`, and Kafka's server.properties behind --config if it has configs \
-         of its own",
+        "start it with `millstream broker --data-dir {} --config server.properties`, with the file of Kafka's: {without}",
         place.display()
     ));
     lines.join("\n")

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use millstream_metadata::catalog::validate_topic_name;
+use millstream_metadata::configs::Overrides;
 use millstream_metadata::kafka::{Cluster, ConfigOwner, Tail, Topic, TopicPartition, read_metadata};
 use millstream_model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use millstream_storage::segments::kafka::exchange::topic_id_in;
@@ -16,6 +17,8 @@ use super::kafka_dirs::{KafkaDirs, Name, directory_text};
 /// Config and topic that tell of tiered storage (KIP-405).
 const TIERED_CONFIG: &str = "remote.storage.enable";
 const TIERED_TOPIC: &str = "__remote_log_metadata";
+/// Topics that are compacted in every cluster.
+const COMPACTED_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
 
 /// One partition.
 #[derive(Debug)]
@@ -48,7 +51,11 @@ impl Plan {
         let node = BrokerId(dirs.node_id);
         let cluster = if dirs.is_zookeeper { topics_of(&dirs, node)? } else { metadata_of(&dirs, node)? };
         if dirs.is_zookeeper {
-            left_out.push("configs, ACLs, credentials and quotas: they were in ZooKeeper".to_owned());
+            left_out.push(
+                "configs, ACLs, credentials and quotas: they were in ZooKeeper. Until you set their configs, topics keep all \
+                 their records (retention.ms=-1)"
+                    .to_owned(),
+            );
         }
         if !cluster.delegation_tokens.is_empty() {
             left_out.push("delegation tokens: they are worth nothing without the brokers' secret key".to_owned());
@@ -118,6 +125,14 @@ fn topics_of(dirs: &KafkaDirs, node: BrokerId) -> Result<Cluster> {
         of_topic.partitions.insert(*index, partition);
     }
     for topic in cluster.topics.values() {
+        // By default a broker would begin with the removal of what is older than a week.
+        let kept = if COMPACTED_TOPICS.contains(&topic.name.as_str()) {
+            ("cleanup.policy", "compact")
+        } else {
+            ("retention.ms", "-1")
+        };
+        let set = Overrides::from([(kept.0.to_owned(), kept.1.to_owned())]);
+        cluster.configs.insert(ConfigOwner::Topic(topic.name.clone()), set);
         let last = topic.partitions.keys().next_back().map_or(0, |index| index.0);
         let missing = (0..=last).find(|index| !topic.partitions.contains_key(&PartitionIndex(*index)));
         if let Some(missing) = missing {
