@@ -17,7 +17,9 @@ use super::{
 const LOADED_BYTES: u64 = 40_000_000_000;
 /// What retention leaves, what it has not yet looked at, and the journal.
 const LOADED_DISK_GIGABYTES: u64 = 15;
-const RETAINED: [(&str, &str); 2] = [("retention.bytes", "1000000000"), ("segment.bytes", "268435456")];
+/// Of each of four partitions.
+const RETAINED_BYTES: u64 = 1_000_000_000;
+const SEGMENT_BYTES: u64 = 256_000_000;
 const FIRST_BYTES: u64 = 1_000_000_000;
 const LAST_BYTES: u64 = 20_000_000_000;
 const GROWN_DISK_GIGABYTES: u64 = 30;
@@ -28,10 +30,11 @@ const WINDOW_RECORDS: u64 = 64 * 965;
 
 /// A new broker's memory after 40 GB, of which little stays on the disk.
 pub(super) fn loaded(name: &str, broker: &Contestant, conditions: Conditions) -> Result<Measured> {
-    surroundings::ensure_free(&broker.data, LOADED_DISK_GIGABYTES)?;
+    surroundings::ensure_free(&broker.data, conditions.scaled(LOADED_DISK_GIGABYTES))?;
     let mut fresh = broker.fresh()?;
     fresh.start()?;
-    fresh.create(name, 4, &RETAINED)?;
+    let [retained, segment] = [RETAINED_BYTES, SEGMENT_BYTES].map(|bytes| conditions.scaled(bytes).to_string());
+    fresh.create(name, 4, &[("retention.bytes", &retained), ("segment.bytes", &segment)])?;
     let bytes = conditions.scaled(LOADED_BYTES).to_string();
     let line = ["produce", "--topic", name, "--connections", "4", "--acks", "all", "--bytes", &bytes];
     let cost = Cost::of(&fresh, &words(&line))?;
@@ -45,7 +48,7 @@ pub(super) fn loaded(name: &str, broker: &Contestant, conditions: Conditions) ->
 
 /// What records cost when the partition is small and when it is large.
 pub(super) fn growth(name: &str, broker: &Contestant, conditions: Conditions) -> Result<Measured> {
-    surroundings::ensure_free(&broker.data, GROWN_DISK_GIGABYTES)?;
+    surroundings::ensure_free(&broker.data, conditions.scaled(GROWN_DISK_GIGABYTES))?;
     Topic::PAGE_CACHE.create(name, 1, broker)?;
     let grower = Grower { name, broker, conditions };
     let mut records = grower.fill(FIRST_BYTES)?;

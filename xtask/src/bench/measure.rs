@@ -95,14 +95,15 @@ pub(super) fn switches(pid: u32) -> Result<u64> {
     Ok(switches)
 }
 
-/// Bytes of the files below a folder; 0 when there is none.
-pub(super) fn folder_bytes(folder: &Path) -> Result<u64> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(0) };
+/// Bytes of the segments in a partition's folder. Indexes are left out: Kafka makes them as long as they may become.
+pub(super) fn log_bytes(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
-    for entry in entries {
-        let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
-        // A file may go while this is read.
-        bytes += if entry?.is_dir() { folder_bytes(&path)? } else { fs::metadata(&path).map_or(0, |file| file.len()) };
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            // A file may go while this is read.
+            bytes += fs::metadata(&path).map_or(0, |file| file.len());
+        }
     }
     Ok(bytes)
 }

@@ -16,7 +16,7 @@ use self::{
     contestant::{Contestant, Who, words},
     figures::Measured,
     page::{Comparison, Section},
-    rows::{Conditions, Load, ROWS, Row, Runs, Topic, WarmUp},
+    rows::{Conditions, ROWS, Row, Runs, Topic, WarmUp},
 };
 use crate::workspace;
 
@@ -40,14 +40,14 @@ mod tuning;
 
 const QUICK_DIVISOR: u64 = 20;
 
-/// What to measure; everything but the long rows by default, which takes more than an hour.
+/// What to measure; everything but the long rows by default, which takes some two hours.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only these rows, by name or by the beginning of names; the page then goes to target/bench
     #[arg(long, value_name = "ROW,…", value_delimiter = ',')]
     rows: Vec<String>,
     /// Runs of each row, of which the median counts
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     repetitions: u16,
     /// A twentieth of the load, to see that everything works; the page then goes to target/bench
     #[arg(long)]
@@ -163,8 +163,7 @@ impl Field {
             section.failures.push((None, "it takes `--long`.".to_owned()));
             return Ok(section);
         }
-        let starts_itself = matches!(row.load, Load::Start);
-        if !self.running && !starts_itself {
+        if !self.running && row.load.needs_running() {
             self.each(|broker| broker.start().map(drop))?;
             self.each(|broker| warm_up(broker, args.conditions()))?;
             self.running = true;
@@ -173,7 +172,7 @@ impl Field {
         section.compared = figures::compare(&runs);
         let failed: Vec<Who> = section.failures.iter().filter_map(|(who, _)| *who).collect();
         for broker in self.contestants.iter_mut().filter(|broker| failed.contains(&broker.who)) {
-            if starts_itself { broker.kill() } else { broker.recover(name)? }
+            if self.running { broker.recover(name)? } else { broker.kill() }
         }
         Ok(section)
     }

@@ -1,9 +1,11 @@
 //! Rows about what one client suffers from others: background work that they cause, and their number.
 
+use std::fs;
+
 use anyhow::{Context, Result};
 
 use super::{
-    contestant::{Contestant, Report, words},
+    contestant::{Beside, Contestant, Report, words},
     figures::{self, Measured},
     measure,
     rows::{Conditions, Topic},
@@ -35,7 +37,7 @@ pub(super) fn disturbed(name: &str, broker: &Contestant, conditions: Conditions)
     let busy = broker.load(&light(name, "all", 1000, seconds))?;
     flooding.finish()?;
     let produced = compacting.finish()?.bytes;
-    let kept = measure::folder_bytes(&broker.logs().join(format!("{compacted}-0")))?;
+    let kept = measure::log_bytes(&broker.logs().join(format!("{compacted}-0")))?;
     for topic in [&flood, &compacted, name] {
         broker.delete(topic)?;
     }
@@ -52,15 +54,11 @@ pub(super) fn disturbed(name: &str, broker: &Contestant, conditions: Conditions)
 /// What idle connections take, and what they cost the busy ones.
 pub(super) fn idle_connections(name: &str, broker: &Contestant, conditions: Conditions) -> Result<Measured> {
     let count = conditions.scaled(CONNECTIONS);
+    let memory = connection_memory(broker, count)?;
     let load = light(name, "1", 4000, conditions.scaled(BUSY_SECONDS));
     Topic::PAGE_CACHE.create(name, 4, broker)?;
     let alone = broker.load(&load)?;
-    broker.rest()?;
-    let (before, _) = measure::resident(broker.pid()?)?;
-    let mut idle = broker.beside(&words(&["connections", "--count", &count.to_string(), "--seconds", "3600"]))?;
-    idle.wait_until_heard()?;
-    broker.rest()?;
-    let (after, _) = measure::resident(broker.pid()?)?;
+    let idle = open(broker, count)?;
     let among = broker.load(&load)?;
     drop(idle);
     broker.rest()?;
@@ -68,11 +66,33 @@ pub(super) fn idle_connections(name: &str, broker: &Contestant, conditions: Cond
     let p99 = |report: &Report| report.latency.map(|latency| latency.p99_us / 1e3).context("no latencies");
     let (alone, among) = (p99(&alone)?, p99(&among)?);
     Ok(vec![
-        (figures::CONNECTION_MEMORY, after.saturating_sub(before) as f64 / 1024.0 / count as f64),
+        (figures::CONNECTION_MEMORY, memory / 1024.0 / count as f64),
         (figures::IDLE_BURDEN, among / alone),
         (figures::P99_ALONE, alone),
         (figures::P99_AMONG_IDLE, among),
     ])
+}
+
+/// Bytes that a broker without a past takes more with so many connections. One with a past has freed memory left over, and
+/// would seem to need none.
+fn connection_memory(broker: &Contestant, count: u64) -> Result<f64> {
+    let mut fresh = broker.fresh()?;
+    fresh.start()?;
+    fresh.rest()?;
+    let (before, _) = measure::resident(fresh.pid()?)?;
+    let idle = open(&fresh, count)?;
+    let (after, _) = measure::resident(fresh.pid()?)?;
+    drop(idle);
+    fresh.stop()?;
+    fs::remove_dir_all(&fresh.data)?;
+    Ok(after.saturating_sub(before) as f64)
+}
+
+fn open(broker: &Contestant, count: u64) -> Result<Beside> {
+    let mut idle = broker.beside(&words(&["connections", "--count", &count.to_string(), "--seconds", "3600"]))?;
+    idle.wait_until_heard()?;
+    broker.rest()?;
+    Ok(idle)
 }
 
 /// Batches of 4 KiB at a rate that leaves the machine idle most of the time.

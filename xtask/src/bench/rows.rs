@@ -312,7 +312,7 @@ const JAVA_NOTE: &str = "kafka-producer-perf-test, one producer, a million recor
 const DISTURBED_NOTE: &str = "Batches of 4 KiB, 1,000 a second over 4 connections: first alone, then while 64 MB a second go to another topic, which is \
      some four checkpoints a second, and 10 MB a second of 20,000 keys to a compacted one (segments of 8 MiB, \
      `min.cleanable.dirty.ratio=0.01`). What that one keeps says whether compaction ran.";
-const IDLE_CONNECTIONS_NOTE: &str = "Each was greeted with ApiVersions and then says nothing. The busy connections: 4, batches of 4 KiB, 4,000 a second, acks=1.";
+const IDLE_CONNECTIONS_NOTE: &str = "Each was greeted with ApiVersions and then says nothing; a new broker says what that takes in memory. The busy connections: 4, batches of 4 KiB, 4,000 a second, acks=1.";
 const PARTITIONS_NOTE: &str = "A new broker, once. Until the leader of every partition answers ListOffsets. Then each partition gets a record, and the \
      broker is stopped and started; gets another, and is killed and started.";
 const LOADED_NOTE: &str = "A new broker, once: 40 GB in 1 MB batches over 4 connections, acks=all, each broker's own default durability, into 4 \
@@ -379,6 +379,13 @@ impl Row {
     /// Removes what `prepare` made.
     pub(super) fn clear(&self, broker: &Contestant) -> Result<()> {
         if let Load::Fetch(Fetch { tail: false, .. }) = self.load { broker.delete(self.name) } else { Ok(()) }
+    }
+}
+
+impl Load {
+    /// Whether the brokers that run during the whole comparison have a part in it.
+    pub(super) fn needs_running(&self) -> bool {
+        !matches!(self, Self::Start | Self::Partitions(_) | Self::Loaded)
     }
 }
 
