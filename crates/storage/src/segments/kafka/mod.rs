@@ -180,6 +180,7 @@ impl KafkaDirectories {
             offline: one.offline,
             state: one.state.clone(),
             segments: files.segments.clone(),
+            txn_indexes_vouched: true,
         };
         let records: Vec<CheckpointRecord> = before.iter().zip(wanted).map(record).collect();
         self.checkpoints.append(&records).await
