@@ -220,15 +220,31 @@ impl SimulatedDisk {
         state.faults = Faults::default();
     }
 
-    /// Turns one bit of a file on the device and in the page cache.
+    /// All files with their lengths in bytes, by name.
+    #[must_use]
+    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        let state = self.state.lock();
+        let file = |(path, entry): (&PathBuf, &Entry)| match entry {
+            Entry::File(inode) => Some((path.clone(), state.inodes[inode].cached.len() as u64)),
+            Entry::Dir => None,
+        };
+        state.names.iter().filter_map(file).collect()
+    }
+
+    /// Turns the lowest bit of a file's byte on the device and in the page cache.
     pub fn flip_bit(&self, file: &Path, at: u64) {
+        self.flip_bits(file, at, 1);
+    }
+
+    /// Turns the bits of `mask`.
+    pub fn flip_bits(&self, file: &Path, at: u64, mask: u8) {
         let mut state = self.state.lock();
         let Some(Entry::File(inode)) = state.names.get(file).copied() else { panic!("no file {file:?}") };
         let inode = state.inodes.get_mut(&inode).expect("names lead to inodes");
         let at = usize::try_from(at).expect("simulated files are small");
         for copy in [&mut inode.cached, &mut inode.durable] {
             if let Some(byte) = copy.get_mut(at) {
-                *byte ^= 1;
+                *byte ^= mask;
             }
         }
     }
