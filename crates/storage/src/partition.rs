@@ -5,6 +5,7 @@
 mod by_time;
 mod direct;
 mod reading;
+mod vouched;
 
 use std::sync::Arc;
 

@@ -47,8 +47,16 @@ pub(crate) struct Replay<'a> {
     slots: &'a dyn SlotStore,
     session: Session,
     done: Replayed,
-    /// Partitions with a contiguous entry after the newest slot whose content nobody knows; none when there is no such slot.
+    /// Partitions with a contiguous batch after the newest slot whose content nobody knows; none when there is no such slot.
     seen_after_loss: Option<BTreeSet<PartitionKey>>,
+}
+
+/// Whether an entry shows that the log lacks no record before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contiguous {
+    Yes,
+    /// A log's start says nothing of its end.
+    Unknown,
 }
 
 /// Range of slots that count.
@@ -147,28 +155,29 @@ impl<'a> Replay<'a> {
             SlotEntryBody::LogStart(offset) => {
                 let news = *offset > log.live.log_start;
                 log.start_at(*offset);
-                Ok(news)
+                Ok((news, Contiguous::Unknown))
             }
             SlotEntryBody::Reached(offset) if *offset > log.live.log_end => {
                 Err(format!("its segments held records up to offset {offset}, they end at {}", log.live.log_end))
             }
-            SlotEntryBody::Reached(_) => Ok(false),
+            // All that came before it through the lane is in the segments below it.
+            SlotEntryBody::Reached(_) => Ok((false, Contiguous::Yes)),
             SlotEntryBody::Batch(batch) => {
                 let (header, end) = (batch.header(), log.live.log_end);
                 if header.last_offset() < end {
-                    return Ok(false);
+                    return Ok((false, Contiguous::Yes));
                 }
                 if header.base_offset != end {
                     return Err(format!("the lane goes on at offset {}, the log ends at {end}", header.base_offset));
                 }
                 log.replayed(batch);
                 self.done.batches += 1;
-                Ok(true)
+                Ok((true, Contiguous::Yes))
             }
         });
         match verdict {
-            Ok(news) => {
-                if let Some(seen) = &mut self.seen_after_loss {
+            Ok((news, contiguous)) => {
+                if let Some(seen) = self.seen_after_loss.as_mut().filter(|_| contiguous == Contiguous::Yes) {
                     seen.insert(entry.key);
                 }
                 news

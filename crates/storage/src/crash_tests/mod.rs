@@ -2,6 +2,7 @@
 //! of a script. `named`: cases that have a name because
 //! some engine has failed in them. `planted`: that these tests would find the bugs that an engine of this kind may have.
 
+mod flips;
 mod known;
 mod named;
 mod planted;

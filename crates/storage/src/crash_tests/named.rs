@@ -1,6 +1,6 @@
 //! Cases that have a name, because an engine has failed in them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use millstream_model::{BrokerId, LeaderEpoch, Offset, TimestampMs};
 use uuid::Uuid;
 
 use crate::clock::ManualClock;
+use crate::disk::BLOCK_BYTES;
 use crate::disk::simulated::{Fate, SimulatedDisk};
 use crate::tests::{plain, spec, values};
 use crate::*;
@@ -180,4 +181,24 @@ async fn a_segment_is_cut_to_its_checkpoint_before_the_lane_is_replayed_into_it(
         assert_eq!(disk.length(log.clone()).await.unwrap(), Some(whole));
         storage.abort().await;
     }
+}
+
+#[tokio::test]
+async fn a_log_start_after_a_damaged_slot_does_not_prove_that_the_slot_held_no_record_of_the_log() {
+    let mut machine = Machine::new(1, vec![spec("a", LogConfig::default())]);
+    let (storage, _) = machine.start().await;
+    let a = machine.partition(&storage, 0);
+    append(&a, "1").await;
+    append(&a, "2").await;
+    a.delete_records(Some(Offset(1))).unwrap().1.durable().await.unwrap();
+    let written = storage.metrics().slots_written;
+    machine.until(|| storage.metrics().slots_written > written).await;
+    storage.abort().await;
+    // In the index of the slot with "2": what it held is not known.
+    let slot = machine.disk.content(Path::new("lane/00000000.slots")).unwrap()[BLOCK_BYTES..].to_vec();
+    let index = u32::from_be_bytes(slot[60..64].try_into().unwrap());
+    machine.disk.flip_bit(Path::new("lane/00000000.slots"), BLOCK_BYTES as u64 + u64::from(index));
+    let (storage, report) = machine.start().await;
+    assert_eq!(report.slots_damaged, 1);
+    assert!(machine.partition(&storage, 0).offline().is_some(), "{:?}", machine.partition(&storage, 0).offsets());
 }

@@ -220,15 +220,31 @@ impl SimulatedDisk {
         state.faults = Faults::default();
     }
 
-    /// Turns one bit of a file on the device and in the page cache.
+    /// All files with their lengths in bytes, by name.
+    #[must_use]
+    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        let state = self.state.lock();
+        let file = |(path, entry): (&PathBuf, &Entry)| match entry {
+            Entry::File(inode) => Some((path.clone(), state.inodes[inode].cached.len() as u64)),
+            Entry::Dir => None,
+        };
+        state.names.iter().filter_map(file).collect()
+    }
+
+    /// Turns the lowest bit of a file's byte on the device and in the page cache.
     pub fn flip_bit(&self, file: &Path, at: u64) {
+        self.flip_bits(file, at, 1);
+    }
+
+    /// Turns the bits of `mask`.
+    pub fn flip_bits(&self, file: &Path, at: u64, mask: u8) {
         let mut state = self.state.lock();
         let Some(Entry::File(inode)) = state.names.get(file).copied() else { panic!("no file {file:?}") };
         let inode = state.inodes.get_mut(&inode).expect("names lead to inodes");
         let at = usize::try_from(at).expect("simulated files are small");
         for copy in [&mut inode.cached, &mut inode.durable] {
             if let Some(byte) = copy.get_mut(at) {
-                *byte ^= 1;
+                *byte ^= mask;
             }
         }
     }
@@ -425,22 +441,7 @@ impl State {
                 let data = self.read(&file, at, length, cache)?;
                 Ok((DiskAnswer::Data(data), Settles::Nothing))
             }
-            DiskOp::Write { file, at, data, sync } => {
-                if sync == WriteSync::Durable {
-                    self.write_back(&file, at..at + data.iter().map(|piece| piece.len() as u64).sum::<u64>());
-                }
-                let (inode, id) = self.change_file(&file, Unsynced::Write { at, data: data.concat() })?;
-                match sync {
-                    WriteSync::Synced => done(self.sync(&file)?),
-                    WriteSync::Durable => {
-                        let write = self.durable_writes;
-                        self.durable_writes += 1;
-                        let stuck = self.faults.stuck_write == Some(write);
-                        done(if stuck { Settles::Never } else { Settles::Changes(inode, vec![id]) })
-                    }
-                    WriteSync::Cached | WriteSync::Behind | WriteSync::Lazy => done(Settles::Nothing),
-                }
-            }
+            DiskOp::Write { file, at, data, sync } => done(self.write(&file, at, &data, sync)?),
             DiskOp::SetLength { file, length } => {
                 self.change_file(&file, Unsynced::Length(length))?;
                 done(Settles::Nothing)
@@ -484,6 +485,23 @@ impl State {
                 let total = self.faults.capacity.unwrap_or(1 << 40);
                 Ok((DiskAnswer::Space(Space { total, usable: total.saturating_sub(self.used()) }), Settles::Nothing))
             }
+        }
+    }
+
+    fn write(&mut self, file: &Path, at: u64, data: &[Bytes], sync: WriteSync) -> io::Result<Settles> {
+        if sync == WriteSync::Durable {
+            self.write_back(file, at..at + data.iter().map(|piece| piece.len() as u64).sum::<u64>());
+        }
+        let (inode, id) = self.change_file(file, Unsynced::Write { at, data: data.concat() })?;
+        match sync {
+            WriteSync::Synced => self.sync(file),
+            WriteSync::Durable => {
+                let write = self.durable_writes;
+                self.durable_writes += 1;
+                let stuck = self.faults.stuck_write == Some(write);
+                Ok(if stuck { Settles::Never } else { Settles::Changes(inode, vec![id]) })
+            }
+            WriteSync::Cached | WriteSync::Behind | WriteSync::Lazy => Ok(Settles::Nothing),
         }
     }
 

@@ -48,11 +48,12 @@ impl Partition {
             return Err(ReadError::OutOfRange { log_start: offsets.log_start, log_end: offsets.log_end });
         }
         drop(log);
-        let chunks = trim(chunks?, limit, bytes_max, at_least_one_batch)?;
+        let chunks = trim(chunks?, limit, bytes_max, at_least_one_batch);
+        let chunks = chunks.map_err(|error| self.place(error))?;
         let log = self.log.lock();
         // A log may have holes: nothing settled from here on, so the next batch is the tail's first.
         let chunks = match chunks {
-            Some(chunks) => chunks,
+            Some(chunks) => self.check_epochs(&log, &chunks).map(|()| chunks)?,
             None => log.read_tail(from, limit, bytes_max, at_least_one_batch),
         };
         Ok(self.slice(&log, from, chunks, upto))

@@ -74,6 +74,8 @@ impl StoreFile {
     pub(super) fn reopen(&mut self) -> Result<(), OpenStoreError> {
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES);
+        // Pages have checksums, which redb otherwise does not look at: a bit that has rotted would be believed.
+        builder.set_check_integrity_on_open(true);
         let opened = (self.open_database)(&builder);
         self.database = Some(opened.map_err(|error| open_error(&self.path, error))?);
         self.load().inspect_err(|_| self.database = None)

@@ -234,3 +234,41 @@ fn a_store_that_closes_answers_what_was_asked_before() {
     let store = Arc::new(EmbeddedStore::open_with(disk.opener()).unwrap());
     assert_eq!(runtime().block_on(contents(&store)).len(), 1);
 }
+
+/// Turns one bit of a file of many keys, at a place that `seed` chooses, and says what the store makes of it: nothing, or
+/// what it holds.
+async fn with_a_bit_turned(whole: &[u8], path: &Path, seed: u64) -> Option<Vec<(String, String)>> {
+    let mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let (at, bit) = ((mixed >> 8) as usize % whole.len(), mixed % 8);
+    let mut damaged = whole.to_vec();
+    damaged[at] ^= 1 << bit;
+    std::fs::write(path, damaged).unwrap();
+    let store = EmbeddedStore::open(path).ok()?;
+    let listing = store.list("").await.ok()?;
+    let text = |entry: Entry| (entry.key, String::from_utf8_lossy(&entry.value).into_owned());
+    Some(listing.entries.into_iter().map(text).collect())
+}
+
+#[test]
+fn a_bit_that_rots_in_the_file_is_never_believed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("metadata.redb");
+    runtime().block_on(async {
+        let store = EmbeddedStore::open(&path).unwrap();
+        for number in 0..200 {
+            store.write(put(&format!("topics/{number}"), &"x".repeat(number))).await.unwrap();
+        }
+        let expected = contents(&store).await;
+        drop(store);
+        let whole = std::fs::read(&path).unwrap();
+        let mut refused = 0;
+        let seeds = std::env::var("MILLSTREAM_FLIPS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
+        for seed in 0..seeds {
+            match with_a_bit_turned(&whole, &path, seed).await {
+                Some(found) => assert_eq!(found, expected, "seed {seed}"),
+                None => refused += 1,
+            }
+        }
+        assert!(refused > 0, "no bit of {seeds} was in a page that counts");
+    });
+}

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use millstream_model::batch::{Batch, BatchError, BatchHeader, HEADER_BYTES};
+use millstream_model::crc32c::crc32c;
 use millstream_model::{LeaderEpoch, Offset, TimestampMs};
 
 use super::checkpoint::{LoadedCheckpoints, decode_record};
 use super::formats::{
     INDEX_ENTRY_BYTES, PARTITION_METADATA_FILE, TIME_INDEX_ENTRY_BYTES, TXN_INDEX_ENTRY_BYTES, TimeIndexEntry,
-    decode_aborted, encode_aborted, topic_id_of,
+    decode_aborted, topic_id_of,
 };
-use super::plan::{Segment, SegmentFile, SegmentWrites, add_batch};
+use super::plan::{Segment, SegmentFile, SegmentWrites, add_aborted, add_batch};
 use super::{DELETED_SUFFIX, Files, KAFKA_DIR, KafkaDirectories, dir_of};
 use crate::disk::{ASIDE_DIR, BLOCK_BYTES, Disk, DiskError, DiskOp};
 use crate::lane::Ticket;
@@ -160,7 +161,10 @@ impl KafkaDirectories {
         if let Some(reason) = self.cut(&mut files, log_start, takes.is_some()).await? {
             return Ok((files, Loaded::Offline(reason)));
         }
-        log.aborted = self.read_aborted(&files).await?;
+        log.aborted = match self.read_aborted(&mut files, record.txn_indexes_vouched).await? {
+            Ok(aborted) => aborted,
+            Err(reason) => return Ok((files, Loaded::Offline(reason))),
+        };
         if let Some(takes) = takes {
             self.scan(&mut files, &mut log, takes).await?;
         }
@@ -284,15 +288,27 @@ impl KafkaDirectories {
         Ok(entries.iter().filter_map(|entry| base(&entry.name)).collect())
     }
 
-    async fn read_aborted(&self, files: &Files) -> Result<Vec<AbortedTransaction>, SegmentError> {
+    /// The aborted transactions of the log, or why its transaction indexes cannot be trusted. A record of before their CRCs
+    /// were kept is believed, and the CRCs are those of what is there.
+    async fn read_aborted(
+        &self,
+        files: &mut Files,
+        vouched: bool,
+    ) -> Result<Result<Vec<AbortedTransaction>, String>, SegmentError> {
         let mut aborted = Vec::new();
-        for segment in files.segments.iter().filter(|segment| segment.txn_index_bytes > 0) {
-            let file = SegmentFile::TxnIndex.path(&files.dir(), segment.base);
+        let dir = files.dir();
+        for segment in files.segments.iter_mut().filter(|segment| segment.txn_index_bytes > 0) {
+            let file = SegmentFile::TxnIndex.path(&dir, segment.base);
             let length = usize::try_from(segment.txn_index_bytes).unwrap_or(usize::MAX);
-            let entries = self.disk.read(file, 0, length).await?;
+            let entries = self.disk.read(file.clone(), 0, length).await?;
+            let crc = crc32c(&entries);
+            if vouched && crc != segment.txn_index_crc {
+                return Ok(Err(format!("{file:?} is damaged: its CRC is {crc}, not {}", segment.txn_index_crc)));
+            }
+            segment.txn_index_crc = crc;
             aborted.extend(entries.chunks_exact(TXN_INDEX_ENTRY_BYTES).map(decode_aborted));
         }
-        Ok(aborted)
+        Ok(Ok(aborted))
     }
 
     /// Takes over what lies beyond the known end, as far as it is whole batches with rising offsets; cuts the rest off.
@@ -341,8 +357,7 @@ impl KafkaDirectories {
         while let Some(batch) = scan.next(self.disk.as_ref(), log.state.log_end, takes).await? {
             add_batch(segment, &mut writes, batch.header(), interval);
             if let Some(aborted) = log.state.apply(&batch, Ticket::default()) {
-                segment.txn_index_bytes += TXN_INDEX_ENTRY_BYTES as u64;
-                writes.txn_index.extend_from_slice(&encode_aborted(&aborted));
+                add_aborted(segment, &mut writes.txn_index, &aborted);
                 log.aborted.push(aborted);
             }
         }

@@ -290,6 +290,7 @@ impl KafkaDirectories {
             swapped: false,
             state: one.state.clone(),
             segments: files.segments.clone(),
+            txn_indexes_vouched: true,
         };
         let records: Vec<CheckpointRecord> = before.iter().zip(wanted).map(record).collect();
         self.checkpoints.append(&records).await

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use millstream_model::batch::BatchHeader;
+use millstream_model::crc32c::{crc32c, crc32c_combine};
 use millstream_model::{Offset, TimestampMs};
 use smallvec::SmallVec;
 
 use super::formats::{
-    INDEX_ENTRY_BYTES, IndexEntry, PARTITION_METADATA_FILE, TIME_INDEX_ENTRY_BYTES, TXN_INDEX_ENTRY_BYTES,
-    TimeIndexEntry, encode_aborted, partition_metadata,
+    INDEX_ENTRY_BYTES, IndexEntry, PARTITION_METADATA_FILE, TIME_INDEX_ENTRY_BYTES, TimeIndexEntry, encode_aborted,
+    partition_metadata,
 };
 use super::{Files, dir_of};
 use crate::disk::{DiskOp, WriteSync};
 use crate::log::config::LogConfig;
+use crate::log::transactions::AbortedTransaction;
 use crate::segments::{SegmentRun, SegmentTarget};
 
 /// A write of so many bytes need not stay in the page cache: the newest batches are in memory for readers.
@@ -64,6 +66,8 @@ pub(super) struct Segment {
     pub(super) index_bytes: u64,
     pub(super) time_index_bytes: u64,
     pub(super) txn_index_bytes: u64,
+    /// CRC-32C of the transaction index, whose entries have none and which no batch repeats.
+    pub(super) txn_index_crc: u32,
     /// Bytes of log since the last index entry.
     pub(super) since_index: u64,
     /// Max timestamp of the first batch; `segment.ms` counts from it.
@@ -84,6 +88,7 @@ impl Segment {
             index_bytes: 0,
             time_index_bytes: 0,
             txn_index_bytes: 0,
+            txn_index_crc: crc32c(&[]),
             since_index: 0,
             first_timestamp: TimestampMs::NONE,
             max_timestamp: TimestampMs::NONE,
@@ -201,8 +206,7 @@ pub(super) fn plan_append(known: Option<&Files>, run: &SegmentRun) -> AppendPlan
         add_batch(segment, writes, header, run.target.config.index_interval_bytes);
         writes.log.push(batch.bytes().clone());
         while let Some(ended) = aborted.next_if(|ended| ended.last_offset <= header.last_offset()) {
-            writes.txn_index.extend_from_slice(&encode_aborted(ended));
-            segment.txn_index_bytes += TXN_INDEX_ENTRY_BYTES as u64;
+            add_aborted(segment, &mut writes.txn_index, ended);
         }
     }
     plan.finish(&dir, open);
@@ -232,6 +236,15 @@ pub(super) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, heade
     segment.log_bytes += bytes;
     segment.since_index += bytes;
     segment.next = header.next_offset();
+}
+
+/// Takes an aborted transaction into the segment's transaction index.
+pub(super) fn add_aborted(segment: &mut Segment, index: &mut Vec<u8>, aborted: &AbortedTransaction) {
+    let entry = encode_aborted(aborted);
+    let bytes = entry.len() as u64;
+    segment.txn_index_crc = crc32c_combine(segment.txn_index_crc, crc32c(&entry), bytes);
+    segment.txn_index_bytes += bytes;
+    index.extend_from_slice(&entry);
 }
 
 /// The time index entry that is due, if the largest timestamp has risen since the last one.

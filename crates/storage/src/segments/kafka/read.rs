@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use millstream_model::batch::{BatchHeader, HEADER_BYTES};
+use millstream_model::batch::{Batch, BatchHeader, HEADER_BYTES};
 use millstream_model::{Offset, TimestampMs};
 use parking_lot::Mutex;
 
@@ -60,6 +60,39 @@ impl Cursors {
 struct Found {
     header: BatchHeader,
     position: u64,
+}
+
+/// Where a batch may lie, and what must be so of it: then none before it is missed.
+#[derive(Clone, Copy, Debug)]
+struct Guess {
+    position: u64,
+    claim: Claim,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Claim {
+    /// The batch ends with the offset, as its index entry says.
+    Ends(Offset),
+    /// The batch before ended before the offset.
+    Begins(Offset),
+}
+
+impl Claim {
+    fn holds(self, header: &BatchHeader) -> bool {
+        match self {
+            Self::Ends(last) => header.last_offset() == last,
+            Self::Begins(offset) => header.base_offset >= offset,
+        }
+    }
+}
+
+/// What the next batch comes after.
+#[derive(Clone, Copy, Debug)]
+struct Follows {
+    /// The lowest that it may begin at.
+    offset: Offset,
+    /// Position and bytes of the batch before.
+    before: Option<(u64, usize)>,
 }
 
 /// One segment of a partition, to be read.
@@ -159,11 +192,11 @@ impl Reader<'_> {
     async fn find(&self, key: PartitionKey, offset: Offset) -> Result<Option<Found>, SegmentError> {
         let mine = |cursor: &Cursor| cursor.segment == self.segment.base && cursor.swaps == self.swaps;
         let guess = match self.store.cursors.take(key, offset).filter(mine) {
-            Some(cursor) => cursor.position,
+            Some(cursor) => Guess { position: cursor.position, claim: Claim::Begins(offset) },
             None => self.index_floor(offset).await?,
         };
         let wanted = |header: &BatchHeader| header.last_offset() >= offset;
-        self.scan_guessed(guess, offset, wanted).await
+        self.scan_guessed(guess, wanted).await
     }
 
     /// The first batch, not before `from`, whose max timestamp is `timestamp` or later.
@@ -172,49 +205,48 @@ impl Reader<'_> {
             return Ok(None);
         }
         let earlier = self.time_index_floor(timestamp).await?.unwrap_or(self.segment.base);
-        let start = from.max(earlier);
-        let guess = self.index_floor(start).await?;
+        let guess = self.index_floor(from.max(earlier)).await?;
         let wanted = |header: &BatchHeader| header.last_offset() >= from && header.max_timestamp >= timestamp;
-        self.scan_guessed(guess, start, wanted).await
+        self.scan_guessed(guess, wanted).await
     }
 
-    /// Scans from a guessed position that should lie at or before the batch with `target`; from the start when it does not.
+    /// Scans from a guess; from the segment's start when the batch there is not what the guess claims.
     async fn scan_guessed(
         &self,
-        guess: u64,
-        target: Offset,
+        guess: Guess,
         wanted: impl Fn(&BatchHeader) -> bool,
     ) -> Result<Option<Found>, SegmentError> {
-        if guess > 0 {
-            let head = self.log(guess, HEADER_BYTES).await?;
-            // The batch at the guess must lie in the segment and end before the target or hold it: then none was missed.
-            let right = BatchHeader::read(&head)
-                .is_ok_and(|header| header.base_offset <= target && header.base_offset >= self.segment.base);
-            if right {
-                return self.scan(guess, NEAR_BYTES, wanted).await;
+        if guess.position > 0 {
+            let head = self.log(guess.position, HEADER_BYTES).await?;
+            let header = BatchHeader::read(&head).ok().filter(|header| guess.claim.holds(header));
+            if let Some(header) = header {
+                return self.scan(guess.position, header.base_offset, NEAR_BYTES, wanted).await;
             }
             tracing::warn!(dir = ?self.dir, segment = %self.segment.base, "an index entry names no batch: scanning");
         }
-        self.scan(0, FAR_BYTES, wanted).await
+        self.scan(0, self.segment.base, FAR_BYTES, wanted).await
     }
 
-    /// The first wanted batch at or after `position`.
+    /// The first wanted batch at or after `position`, where a batch lies that begins at `floor` or later.
     async fn scan(
         &self,
         position: u64,
+        floor: Offset,
         window: usize,
         wanted: impl Fn(&BatchHeader) -> bool,
     ) -> Result<Option<Found>, SegmentError> {
-        let mut position = position;
+        let (mut position, mut follows) = (position, Follows { offset: floor, before: None });
         while position < self.segment.log_bytes {
             let window = self.log(position, window).await?;
             let mut at = 0;
             while at + HEADER_BYTES <= window.len() {
                 let place = position + at as u64;
                 let header = BatchHeader::read(&window[at..]).map_err(|error| self.damaged(place, error))?;
+                self.check_follows(&follows, header.base_offset, place).await?;
                 if wanted(&header) {
                     return Ok(Some(Found { header, position: place }));
                 }
+                follows = Follows { offset: header.next_offset(), before: Some((place, header.size_bytes())) };
                 at = at.saturating_add(header.size_bytes());
             }
             if at == 0 {
@@ -222,7 +254,20 @@ impl Reader<'_> {
             }
             position += at as u64;
         }
+        self.check_follows(&follows, self.segment.next, position).await?;
         Ok(None)
+    }
+
+    /// Checks a batch's base offset, which its CRC does not cover, against the batch before. A hole is where a compaction
+    /// removed batches, unless the length of the batch before, not covered either, has led past some.
+    async fn check_follows(&self, follows: &Follows, offset: Offset, position: u64) -> Result<(), SegmentError> {
+        if offset < follows.offset {
+            let reason = format!("offset {offset} is below {}, which the batch before ends at", follows.offset);
+            return Err(self.damaged(position, reason));
+        }
+        let Some((before, bytes)) = follows.before.filter(|_| offset > follows.offset) else { return Ok(()) };
+        let batch = self.log(before, bytes).await?;
+        Batch::parse(batch).map(|_| ()).map_err(|error| self.damaged(before, error))
     }
 
     /// Whole batches from `found` on, up to `bytes_max` bytes or the first one; with them the offset and position after.
@@ -248,7 +293,20 @@ impl Reader<'_> {
         if chunks.is_empty() {
             return Err(self.damaged(found.position, "the file ends inside a batch"));
         }
+        self.check_end(next, position).await?;
         Ok((chunks, next, position))
+    }
+
+    /// Checks that what was read ends, at `next`, no later than what follows begins.
+    async fn check_end(&self, next: Offset, position: u64) -> Result<(), SegmentError> {
+        let begins = match position < self.segment.log_bytes {
+            true => {
+                let head = self.log(position, HEADER_BYTES).await?;
+                BatchHeader::read(&head).map_err(|error| self.damaged(position, error))?.base_offset
+            }
+            false => self.segment.next,
+        };
+        self.check_follows(&Follows { offset: next, before: None }, begins, position).await
     }
 
     /// Bytes of the whole batches at the start of what was read from `position`, and the size of the batch after them
@@ -262,6 +320,10 @@ impl Reader<'_> {
         let mut end = 0;
         while let Some(rest) = bytes.get(end..).filter(|rest| rest.len() >= HEADER_BYTES) {
             let header = BatchHeader::read(rest).map_err(|error| self.damaged(position + end as u64, error))?;
+            if header.base_offset < *next {
+                let reason = format!("offset {} is below {next}, which the batch before ends at", header.base_offset);
+                return Err(self.damaged(position + end as u64, reason));
+            }
             if header.size_bytes() > rest.len() {
                 return Ok((end, Some(header.size_bytes())));
             }
@@ -271,13 +333,17 @@ impl Reader<'_> {
         Ok((end, None))
     }
 
-    /// Position of the last indexed batch that ends at or before `offset`; 0 when there is none.
-    async fn index_floor(&self, offset: Offset) -> Result<u64, SegmentError> {
+    /// The last indexed batch that ends at or before `offset`; the segment's start when there is none.
+    async fn index_floor(&self, offset: Offset) -> Result<Guess, SegmentError> {
         let entries = self.hint(SegmentFile::Index, self.segment.index_bytes).await?;
         let relative = u32::try_from(offset.since(self.segment.base)).unwrap_or_default();
         let floor =
             partition_point(&entries, INDEX_ENTRY_BYTES, |entry| IndexEntry::decode(entry).relative_offset <= relative);
-        Ok(floor.map_or(0, |entry| u64::from(IndexEntry::decode(entry).position)))
+        let guess = floor.map(IndexEntry::decode).map(|entry| Guess {
+            position: u64::from(entry.position),
+            claim: Claim::Ends(self.segment.base.plus(i64::from(entry.relative_offset))),
+        });
+        Ok(guess.unwrap_or(Guess { position: 0, claim: Claim::Begins(self.segment.base) }))
     }
 
     /// The largest indexed offset up to which all records are earlier than `timestamp`. The entry is believed only when
@@ -290,7 +356,7 @@ impl Reader<'_> {
         let Some(entry) = floor.map(TimeIndexEntry::decode) else { return Ok(None) };
         let offset = self.segment.base.plus(i64::from(entry.relative_offset));
         let guess = self.index_floor(offset).await?;
-        let found = self.scan_guessed(guess, offset, |header| header.last_offset() >= offset).await?;
+        let found = self.scan_guessed(guess, |header| header.last_offset() >= offset).await?;
         let right = found
             .is_some_and(|found| found.header.last_offset() == offset && found.header.max_timestamp == entry.timestamp);
         Ok(right.then_some(offset))

@@ -12,8 +12,7 @@ use millstream_model::Offset;
 use millstream_model::batch::Batch;
 
 use super::checkpoint::CheckpointRecord;
-use super::formats::{TXN_INDEX_ENTRY_BYTES, encode_aborted};
-use super::plan::{Segment, SegmentFile, SegmentWrites, add_batch, time_entry};
+use super::plan::{Segment, SegmentFile, SegmentWrites, add_aborted, add_batch, time_entry};
 use super::{Files, KafkaDirectories, dir_of};
 use crate::disk::{DiskErrorKind, DiskOp, WriteSync};
 use crate::lane::slot::PartitionKey;
@@ -101,8 +100,9 @@ impl Staged {
             add_batch(&mut self.segment, &mut writes, batch.header(), self.target.config.index_interval_bytes);
             writes.log.push(batch.into_bytes());
         }
-        writes.txn_index.extend(aborted.iter().flat_map(encode_aborted));
-        self.segment.txn_index_bytes += (aborted.len() * TXN_INDEX_ENTRY_BYTES) as u64;
+        for aborted in aborted {
+            add_aborted(&mut self.segment, &mut writes.txn_index, aborted);
+        }
         let before = &writes.before;
         let pieces = [
             (SegmentFile::Log, before.log_bytes, writes.log),

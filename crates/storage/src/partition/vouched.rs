@@ -1,0 +1,44 @@
+//! What is checked of settled batches before they are served, beside their CRCs: the leader epoch, which lies outside of
+//! the CRC; and where damage lies, for whoever has to mend it.
+
+use std::path::Path;
+
+use millstream_model::LeaderEpoch;
+use millstream_model::batch::BatchHeader;
+
+use super::reading::damaged;
+use super::{Partition, ReadError};
+use crate::log::partition_log::PartitionLog;
+use crate::segments::kafka::KAFKA_DIR;
+use crate::segments::{RecordChunks, SegmentError};
+
+impl Partition {
+    /// The error with this partition's directory, if it names no file.
+    pub(super) fn place(&self, error: ReadError) -> ReadError {
+        match error {
+            ReadError::Segment(SegmentError::Damaged { file, position, reason }) if file.as_os_str().is_empty() => {
+                let file = Path::new(KAFKA_DIR).join(format!("{}-{}", self.topic, self.key.index));
+                ReadError::Segment(SegmentError::Damaged { file, position, reason })
+            }
+            error => error,
+        }
+    }
+
+    /// Checks that the batches were written in the epochs that the log knows.
+    pub(super) fn check_epochs(&self, log: &PartitionLog, chunks: &RecordChunks) -> Result<(), ReadError> {
+        for chunk in chunks {
+            let mut rest = &chunk[..];
+            while let Ok(header) = BatchHeader::read(rest) {
+                // A batch may begin below the log's start, where the epochs are forgotten.
+                let known = log.live.epochs.epoch_at(header.base_offset.max(log.live.log_start));
+                let found = header.partition_leader_epoch;
+                if known != LeaderEpoch::NONE && found != LeaderEpoch::NONE && found != known {
+                    let reason = format!("the batch at {} has leader epoch {found}, not {known}", header.base_offset);
+                    return Err(self.place(damaged(reason)));
+                }
+                rest = &rest[header.size_bytes().min(rest.len())..];
+            }
+        }
+        Ok(())
+    }
+}
