@@ -275,7 +275,7 @@ pub(super) fn run(seed: u64) -> SimulatedDisk {
         world.borrow_mut().incarnation += 1;
         disk.set_faults(faults);
         let clock = Arc::new(ManualClock::default());
-        let ended = until_crash(&disk, &clock, session(&world, &clock, steps, end == 0));
+        let ended = until_crash(&disk, &clock, session(&world, &clock, faults, (steps, end == 0)));
         if std::env::var("MILLSTREAM_CRASH_SEED").is_ok() {
             eprintln!("session: {faults:?}, {steps} steps, ended: {ended:?}, end {end}");
         }
@@ -291,7 +291,7 @@ pub(super) fn run(seed: u64) -> SimulatedDisk {
     disk
 }
 
-async fn session(world: &Shared, clock: &Arc<ManualClock>, steps: u64, close: bool) {
+async fn session(world: &Shared, clock: &Arc<ManualClock>, faults: Faults, (steps, close): (u64, bool)) {
     let opened = {
         let (options, disk) = {
             let mut world = world.borrow_mut();
@@ -317,7 +317,11 @@ async fn session(world: &Shared, clock: &Arc<ManualClock>, steps: u64, close: bo
     tokio::task::spawn_local(look(Rc::clone(world), storage.clone()));
     tokio::select! {
         biased;
-        _ = storage.failed() => return,
+        reason = storage.failed() => {
+            let stopped = faults.crash_at.is_some_and(|at| world.borrow().disk.operations() > at);
+            assert!(stopped || faults.failing_sync.is_some(), "seed {}: nothing was wrong: {reason}", world.borrow().seed);
+            return;
+        }
         () = yields(steps) => {}
     }
     if close {
