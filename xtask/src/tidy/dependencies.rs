@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("platform", &["model"]),
     ("reconcile", &["model", "client"]),
     ("services", &["model", "client"]),
-    ("cli", &["model", "client", "bench", "broker", "platform", "reconcile", "services"]),
+    ("cli", &["model", "storage", "metadata", "client", "bench", "broker", "platform", "reconcile", "services"]),
 ];
 
 /// Checks normal and build dependencies in what `cargo metadata --no-deps` says.

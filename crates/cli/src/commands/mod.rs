@@ -9,6 +9,7 @@ mod broker;
 mod delete;
 mod get;
 mod install_tools;
+mod log;
 mod logs;
 mod service;
 mod up;
@@ -67,6 +68,7 @@ enum Command {
     Up(up::Args),
     Broker(broker::Args),
     Bench(bench::Args),
+    Log(log::Args),
 }
 
 /// The rest of the line, which a tool reads itself: docs/decisions/0004.
@@ -99,6 +101,7 @@ pub(crate) fn run(line: CommandLine) -> Result<ExitCode> {
         Command::Up(args) => wait_for(up::run(args)),
         Command::Broker(args) => broker::run(args),
         Command::Bench(args) => bench::run(&args),
+        Command::Log(args) => log::run(args),
     }
 }
 
@@ -130,7 +133,8 @@ impl Command {
             | Self::Get(_)
             | Self::Logs(_)
             | Self::Up(_)
-            | Self::Bench(_) => QUIET,
+            | Self::Bench(_)
+            | Self::Log(_) => QUIET,
             Self::Broker(_) => "info",
         }
     }

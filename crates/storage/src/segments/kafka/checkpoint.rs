@@ -33,9 +33,9 @@ pub(super) const ROUND_HEAD_BYTES: usize = 32;
 /// Bytes of the length before each record of a round.
 const RECORD_LENGTH_BYTES: usize = 4;
 /// Boundary on which a round starts.
-pub(super) const ALIGN_BYTES: usize = 512;
+pub(crate) const ALIGN_BYTES: usize = 512;
 const MAGIC: [u8; 8] = *b"MILLCKPT";
-const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 1;
 /// The file is written anew when it is this many times as long as the records that count, and longer by the minimum.
 const GROWTH_MAX: u64 = 4;
 const GROWTH_BYTES_MIN: u64 = 4 << 20;
@@ -52,14 +52,14 @@ const _: () = assert!(ROUND_HEAD_BYTES == 8 + 4 + 2 + 2 + 8 + 4 + 4);
 
 /// What a checkpoint says of one partition.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct CheckpointRecord {
-    pub(super) key: PartitionKey,
-    pub(super) volatile: bool,
-    pub(super) offline: bool,
+pub(crate) struct CheckpointRecord {
+    pub(crate) key: PartitionKey,
+    pub(crate) volatile: bool,
+    pub(crate) offline: bool,
     /// Files of these segments may still have the names of a swap.
-    pub(super) swapped: bool,
-    pub(super) state: LogState,
-    pub(super) segments: Vec<Segment>,
+    pub(crate) swapped: bool,
+    pub(crate) state: LogState,
+    pub(crate) segments: Vec<Segment>,
 }
 
 /// What the file was found to say.
@@ -284,7 +284,7 @@ fn places<'a>(
     records.into_iter().map(|(key, record)| (*key, place(record))).collect()
 }
 
-fn encode_round(round: u64, records: impl Iterator<Item = Bytes>) -> Bytes {
+pub(crate) fn encode_round(round: u64, records: impl Iterator<Item = Bytes>) -> Bytes {
     let mut out = vec![0; ROUND_HEAD_BYTES];
     let mut count: u32 = 0;
     for record in records {
@@ -305,16 +305,16 @@ fn encode_round(round: u64, records: impl Iterator<Item = Bytes>) -> Bytes {
 }
 
 /// A round that is as it was written.
-struct Round {
-    version: u16,
-    number: u64,
-    payload: Bytes,
+pub(crate) struct Round {
+    pub(crate) version: u16,
+    pub(crate) number: u64,
+    pub(crate) payload: Bytes,
     /// Its length on disk.
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// The whole round at the start of `content`.
-fn whole_round(content: &Bytes) -> Option<Round> {
+pub(crate) fn whole_round(content: &Bytes) -> Option<Round> {
     let head = content.first_chunk::<ROUND_HEAD_BYTES>()?;
     let payload = u32::from_be_bytes(head[24..28].try_into().ok()?) as usize;
     let end = ROUND_HEAD_BYTES.checked_add(payload)?;
@@ -361,7 +361,7 @@ fn read_rounds(content: &Bytes) -> Result<(LoadedCheckpoints, Position), Segment
     Ok((loaded, position))
 }
 
-fn split_records(mut payload: Bytes) -> Vec<(PartitionKey, Bytes)> {
+pub(crate) fn split_records(mut payload: Bytes) -> Vec<(PartitionKey, Bytes)> {
     let mut records = Vec::new();
     while let Some(length) = payload.first_chunk::<4>() {
         let length = u32::from_be_bytes(*length) as usize;
@@ -389,11 +389,11 @@ fn encode_deleted(key: PartitionKey) -> Bytes {
     out.into_bytes()
 }
 
-fn is_deleted(record: &[u8]) -> bool {
+pub(crate) fn is_deleted(record: &[u8]) -> bool {
     record.get(KEY_BYTES).is_some_and(|flags| flags.cast_signed() & DELETED != 0)
 }
 
-fn encode_record(record: &CheckpointRecord) -> Bytes {
+pub(crate) fn encode_record(record: &CheckpointRecord) -> Bytes {
     let mut out = Encoder::new();
     encode_key(&mut out, record.key);
     let flags = [(record.volatile, VOLATILE), (record.offline, OFFLINE), (record.swapped, SWAPPED)];
@@ -462,7 +462,7 @@ fn decode_key(bytes: &mut Decoder) -> Result<PartitionKey, DecodeError> {
 }
 
 /// Reads one partition's record.
-pub(super) fn decode_record(record: Bytes) -> Result<CheckpointRecord, DecodeError> {
+pub(crate) fn decode_record(record: Bytes) -> Result<CheckpointRecord, DecodeError> {
     let mut bytes = Decoder::new(record);
     let bytes = &mut bytes;
     let key = decode_key(bytes)?;

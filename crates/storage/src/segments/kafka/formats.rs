@@ -15,20 +15,20 @@ pub(super) const LEADER_EPOCH_FILE: &str = "leader-epoch-checkpoint";
 pub(crate) const META_PROPERTIES_FILE: &str = "meta.properties";
 
 /// Bytes of an offset index entry: relative offset and position.
-pub(super) const INDEX_ENTRY_BYTES: usize = 8;
+pub(crate) const INDEX_ENTRY_BYTES: usize = 8;
 /// Bytes of a time index entry: timestamp and relative offset.
-pub(super) const TIME_INDEX_ENTRY_BYTES: usize = 12;
+pub(crate) const TIME_INDEX_ENTRY_BYTES: usize = 12;
 /// Bytes of a transaction index entry: version, producer id, first, last and last stable offset.
-pub(super) const TXN_INDEX_ENTRY_BYTES: usize = 34;
+pub(crate) const TXN_INDEX_ENTRY_BYTES: usize = 34;
 
 const _: () =
     assert!(INDEX_ENTRY_BYTES == 4 + 4 && TIME_INDEX_ENTRY_BYTES == 8 + 4 && TXN_INDEX_ENTRY_BYTES == 2 + 4 * 8);
 
 /// An entry of the offset index: the batch that starts at `position` ends with `offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct IndexEntry {
-    pub(super) relative_offset: u32,
-    pub(super) position: u32,
+pub(crate) struct IndexEntry {
+    pub(crate) relative_offset: u32,
+    pub(crate) position: u32,
 }
 
 impl IndexEntry {
@@ -36,7 +36,7 @@ impl IndexEntry {
         (u64::from(self.relative_offset) << 32 | u64::from(self.position)).to_be_bytes()
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Self {
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
         let whole = u64::from_be_bytes(bytes.try_into().expect("entries are cut to their length"));
         Self { relative_offset: (whole >> 32) as u32, position: whole as u32 }
     }
@@ -44,9 +44,9 @@ impl IndexEntry {
 
 /// An entry of the time index: no record up to `offset` is later than `timestamp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TimeIndexEntry {
-    pub(super) timestamp: TimestampMs,
-    pub(super) relative_offset: u32,
+pub(crate) struct TimeIndexEntry {
+    pub(crate) timestamp: TimestampMs,
+    pub(crate) relative_offset: u32,
 }
 
 impl TimeIndexEntry {
@@ -57,7 +57,7 @@ impl TimeIndexEntry {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Self {
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
         let (timestamp, offset) = bytes.split_at(8);
         Self {
             timestamp: TimestampMs(i64::from_be_bytes(timestamp.try_into().expect("split at 8"))),
@@ -77,7 +77,7 @@ pub(super) fn encode_aborted(aborted: &AbortedTransaction) -> [u8; TXN_INDEX_ENT
 }
 
 /// Reads an entry of the transaction index.
-pub(super) fn decode_aborted(bytes: &[u8]) -> AbortedTransaction {
+pub(crate) fn decode_aborted(bytes: &[u8]) -> AbortedTransaction {
     let long = |at: usize| i64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
     AbortedTransaction {
         producer_id: ProducerId(long(2)),

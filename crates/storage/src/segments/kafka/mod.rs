@@ -8,7 +8,7 @@ pub(crate) mod checkpoint;
 mod cleaner_offsets;
 pub(crate) mod formats;
 mod load;
-mod plan;
+pub(crate) mod plan;
 mod read;
 mod swap;
 

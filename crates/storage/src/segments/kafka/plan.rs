@@ -23,7 +23,7 @@ const BEHIND_BYTES_MIN: usize = 32 << 10;
 
 /// The files of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SegmentFile {
+pub(crate) enum SegmentFile {
     Log,
     Index,
     TimeIndex,
@@ -31,7 +31,7 @@ pub(super) enum SegmentFile {
 }
 
 impl SegmentFile {
-    pub(super) const ALL: [Self; 4] = [Self::Log, Self::Index, Self::TimeIndex, Self::TxnIndex];
+    pub(crate) const ALL: [Self; 4] = [Self::Log, Self::Index, Self::TimeIndex, Self::TxnIndex];
 
     /// Whether a checkpoint vouches for the file; the others are hints.
     const fn is_synced(self) -> bool {
@@ -39,7 +39,7 @@ impl SegmentFile {
     }
 
     /// Kafka's suffix for it.
-    pub(super) const fn suffix(self) -> &'static str {
+    pub(crate) const fn suffix(self) -> &'static str {
         match self {
             Self::Log => "log",
             Self::Index => "index",
@@ -49,34 +49,34 @@ impl SegmentFile {
     }
 
     /// The file's path: twenty digits of the base offset and the suffix.
-    pub(super) fn path(self, dir: &Path, base: Offset) -> PathBuf {
+    pub(crate) fn path(self, dir: &Path, base: Offset) -> PathBuf {
         dir.join(format!("{base:020}.{suffix}", base = base.0, suffix = self.suffix()))
     }
 }
 
 /// What is known of one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) base: Offset,
+pub(crate) struct Segment {
+    pub(crate) base: Offset,
     /// Offset after the last batch.
-    pub(super) next: Offset,
-    pub(super) log_bytes: u64,
-    pub(super) index_bytes: u64,
-    pub(super) time_index_bytes: u64,
-    pub(super) txn_index_bytes: u64,
+    pub(crate) next: Offset,
+    pub(crate) log_bytes: u64,
+    pub(crate) index_bytes: u64,
+    pub(crate) time_index_bytes: u64,
+    pub(crate) txn_index_bytes: u64,
     /// Bytes of log since the last index entry.
-    pub(super) since_index: u64,
+    pub(crate) since_index: u64,
     /// Max timestamp of the first batch; `segment.ms` counts from it.
-    pub(super) first_timestamp: TimestampMs,
-    pub(super) max_timestamp: TimestampMs,
+    pub(crate) first_timestamp: TimestampMs,
+    pub(crate) max_timestamp: TimestampMs,
     /// Last offset of the first batch with the max timestamp.
-    pub(super) max_timestamp_offset: Offset,
+    pub(crate) max_timestamp_offset: Offset,
     /// Timestamp of the newest time index entry.
-    pub(super) indexed_timestamp: TimestampMs,
+    pub(crate) indexed_timestamp: TimestampMs,
 }
 
 impl Segment {
-    pub(super) fn new(base: Offset) -> Self {
+    pub(crate) fn new(base: Offset) -> Self {
         Self {
             base,
             next: base,

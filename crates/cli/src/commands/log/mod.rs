@@ -1,0 +1,26 @@
+//! `millstream log`: what is done to the logs of a data directory. One file per command.
+
+mod dump;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args as ClapArgs, Subcommand};
+
+/// Works on the logs in a data directory.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Dump(dump::Args),
+}
+
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    match args.command {
+        Command::Dump(args) => dump::run(&args),
+    }
+}

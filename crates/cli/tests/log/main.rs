@@ -1,0 +1,4 @@
+//! `millstream log` and `millstream doctor`, as an operator starts them.
+
+mod command;
+mod dump;
