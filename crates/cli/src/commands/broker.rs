@@ -126,7 +126,7 @@ fn options(args: Args) -> Result<BrokerOptions> {
 }
 
 /// `$XDG_DATA_HOME/millstream/broker`, by default below the home directory.
-fn default_data_dir() -> Result<PathBuf> {
+pub(crate) fn default_data_dir() -> Result<PathBuf> {
     let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = named("XDG_DATA_HOME").or_else(|| named("HOME").map(|home| home.join(".local/share")));
     let base = base.context("neither XDG_DATA_HOME nor HOME is set: say where the data lies with --data-dir")?;

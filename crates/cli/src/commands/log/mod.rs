@@ -1,6 +1,8 @@
 //! `millstream log`: what is done to the logs of a data directory. One file per command.
 
 mod dump;
+pub(crate) mod stopped;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -17,10 +19,12 @@ pub(crate) struct Args {
 #[derive(Subcommand, Debug)]
 enum Command {
     Dump(dump::Args),
+    Verify(verify::Args),
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::Dump(args) => dump::run(&args),
+        Command::Verify(args) => verify::run(args),
     }
 }

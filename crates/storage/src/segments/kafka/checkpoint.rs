@@ -64,16 +64,16 @@ pub(crate) struct CheckpointRecord {
 
 /// What the file was found to say.
 #[derive(Debug, Default)]
-pub(super) struct LoadedCheckpoints {
+pub(crate) struct LoadedCheckpoints {
     /// The newest record of each partition, as bytes.
-    pub(super) records: BTreeMap<PartitionKey, Bytes>,
+    pub(crate) records: BTreeMap<PartitionKey, Bytes>,
     /// Where they lie in the file.
     places: BTreeMap<PartitionKey, Place>,
     /// A damaged round was followed by good ones: partitions that are not in `after_damage` cannot be trusted.
-    pub(super) damaged: bool,
-    pub(super) after_damage: Vec<PartitionKey>,
+    pub(crate) damaged: bool,
+    pub(crate) after_damage: Vec<PartitionKey>,
     /// There was no file.
-    pub(super) absent: bool,
+    pub(crate) absent: bool,
 }
 
 impl LoadedCheckpoints {
@@ -122,9 +122,9 @@ struct Place {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Position {
-    end: u64,
-    round: u64,
+pub(crate) struct Position {
+    pub(crate) end: u64,
+    pub(crate) round: u64,
 }
 
 impl State {
@@ -329,7 +329,7 @@ pub(crate) fn whole_round(content: &Bytes) -> Option<Round> {
     })
 }
 
-fn read_rounds(content: &Bytes) -> Result<(LoadedCheckpoints, Position), SegmentError> {
+pub(crate) fn read_rounds(content: &Bytes) -> Result<(LoadedCheckpoints, Position), SegmentError> {
     let mut loaded = LoadedCheckpoints::default();
     let mut position = Position::default();
     let mut at = 0;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::log::transactions::AbortedTransaction;
 
 /// Name of the file with a partition's topic id (KIP-516).
-pub(super) const PARTITION_METADATA_FILE: &str = "partition.metadata";
+pub(crate) const PARTITION_METADATA_FILE: &str = "partition.metadata";
 /// Name of the file with a partition's leader epochs (KIP-101).
 pub(super) const LEADER_EPOCH_FILE: &str = "leader-epoch-checkpoint";
 /// Name of the file with the identity of a log directory (KIP-858).
@@ -32,7 +32,7 @@ pub(crate) struct IndexEntry {
 }
 
 impl IndexEntry {
-    pub(super) fn encode(self) -> [u8; INDEX_ENTRY_BYTES] {
+    pub(crate) fn encode(self) -> [u8; INDEX_ENTRY_BYTES] {
         (u64::from(self.relative_offset) << 32 | u64::from(self.position)).to_be_bytes()
     }
 
@@ -50,7 +50,7 @@ pub(crate) struct TimeIndexEntry {
 }
 
 impl TimeIndexEntry {
-    pub(super) fn encode(self) -> [u8; TIME_INDEX_ENTRY_BYTES] {
+    pub(crate) fn encode(self) -> [u8; TIME_INDEX_ENTRY_BYTES] {
         let mut out = [0; TIME_INDEX_ENTRY_BYTES];
         out[..8].copy_from_slice(&self.timestamp.0.to_be_bytes());
         out[8..].copy_from_slice(&self.relative_offset.to_be_bytes());
@@ -67,7 +67,7 @@ impl TimeIndexEntry {
 }
 
 /// An entry of the transaction index.
-pub(super) fn encode_aborted(aborted: &AbortedTransaction) -> [u8; TXN_INDEX_ENTRY_BYTES] {
+pub(crate) fn encode_aborted(aborted: &AbortedTransaction) -> [u8; TXN_INDEX_ENTRY_BYTES] {
     let mut out = [0; TXN_INDEX_ENTRY_BYTES];
     out[2..10].copy_from_slice(&aborted.producer_id.0.to_be_bytes());
     out[10..18].copy_from_slice(&aborted.first_offset.0.to_be_bytes());
@@ -93,7 +93,7 @@ pub(super) fn partition_metadata(topic_id: TopicId) -> Bytes {
 }
 
 /// The topic id in a `partition.metadata`.
-pub(super) fn topic_id_of(content: &[u8]) -> Option<TopicId> {
+pub(crate) fn topic_id_of(content: &[u8]) -> Option<TopicId> {
     let text = std::str::from_utf8(content).ok()?;
     text.lines().find_map(|line| line.strip_prefix("topic_id: "))?.trim().parse().ok()
 }

@@ -113,17 +113,17 @@ impl Segment {
 
 /// What is written to one segment.
 #[derive(Debug)]
-pub(super) struct SegmentWrites {
+pub(crate) struct SegmentWrites {
     /// The segment before these writes.
-    pub(super) before: Segment,
-    pub(super) log: Vec<Bytes>,
-    pub(super) index: Vec<u8>,
-    pub(super) time_index: Vec<u8>,
-    pub(super) txn_index: Vec<u8>,
+    pub(crate) before: Segment,
+    pub(crate) log: Vec<Bytes>,
+    pub(crate) index: Vec<u8>,
+    pub(crate) time_index: Vec<u8>,
+    pub(crate) txn_index: Vec<u8>,
 }
 
 impl SegmentWrites {
-    pub(super) fn new(before: Segment) -> Self {
+    pub(crate) fn new(before: Segment) -> Self {
         Self { before, log: Vec::new(), index: Vec::new(), time_index: Vec::new(), txn_index: Vec::new() }
     }
 }
@@ -211,7 +211,7 @@ pub(super) fn plan_append(known: Option<&Files>, run: &SegmentRun) -> AppendPlan
 
 /// Takes a batch at the segment's end into account, with the index entries that are due before it. What no entry can say
 /// gets none: an append begins a new segment before, but files from elsewhere may hold anything.
-pub(super) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, header: &BatchHeader, interval: u32) {
+pub(crate) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, header: &BatchHeader, interval: u32) {
     let last = header.last_offset();
     if header.max_timestamp > segment.max_timestamp {
         segment.max_timestamp = header.max_timestamp;
@@ -235,7 +235,7 @@ pub(super) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, heade
 }
 
 /// The time index entry that is due, if the largest timestamp has risen since the last one.
-pub(super) fn time_entry(segment: &mut Segment) -> Vec<u8> {
+pub(crate) fn time_entry(segment: &mut Segment) -> Vec<u8> {
     let timestamp = segment.max_timestamp;
     if timestamp <= segment.indexed_timestamp {
         return Vec::new();
