@@ -10,6 +10,7 @@ mod compaction;
 mod crash_tests;
 mod direct;
 pub mod disk;
+pub mod inspect;
 pub mod lane;
 mod log;
 mod materialiser;

@@ -7,6 +7,7 @@ pub(crate) mod apply;
 mod bench;
 mod broker;
 mod delete;
+mod doctor;
 mod get;
 mod install_tools;
 mod log;
@@ -68,6 +69,7 @@ enum Command {
     Up(up::Args),
     Broker(broker::Args),
     Bench(bench::Args),
+    Doctor(doctor::Args),
     Log(log::Args),
 }
 
@@ -101,6 +103,7 @@ pub(crate) fn run(line: CommandLine) -> Result<ExitCode> {
         Command::Up(args) => wait_for(up::run(args)),
         Command::Broker(args) => broker::run(args),
         Command::Bench(args) => bench::run(&args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Log(args) => log::run(args),
     }
 }
@@ -134,6 +137,7 @@ impl Command {
             | Self::Logs(_)
             | Self::Up(_)
             | Self::Bench(_)
+            | Self::Doctor(_)
             | Self::Log(_) => QUIET,
             Self::Broker(_) => "info",
         }

@@ -15,7 +15,7 @@ pub(crate) const SESSION_FILE: &str = "lane/session";
 /// Bytes of the file.
 pub(crate) const SESSION_BYTES: usize = 48;
 const MAGIC: [u8; 8] = *b"MILLSESS";
-const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 1;
 
 /// What the file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,7 +42,7 @@ pub(crate) async fn open(disk: &Arc<dyn Disk>, nonce: u64, topics: &[&str]) -> (
 }
 
 /// A storage that leaves what is appended in the lane.
-async fn open_lagging(disk: &Arc<dyn Disk>, nonce: u64, topics: &[&str]) -> (Storage, RecoveryReport) {
+pub(crate) async fn open_lagging(disk: &Arc<dyn Disk>, nonce: u64, topics: &[&str]) -> (Storage, RecoveryReport) {
     let clock = Arc::new(ManualClock::default());
     let specs = topics.iter().map(|topic| spec(topic, LogConfig::default())).collect();
     let mut options = options(nonce);

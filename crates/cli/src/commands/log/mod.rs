@@ -1,11 +1,14 @@
-//! `millstream log`: what is done to the logs of a broker that does not run. One file per command.
+//! `millstream log`: what is done to the logs of a data directory. One file per command.
 
 mod directory;
+mod dump;
 mod export;
 mod import;
 mod kafka_dirs;
 mod plan;
 mod progress;
+pub(crate) mod stopped;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,7 +17,7 @@ use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use millstream_broker::METADATA_FILE;
 
-/// Works on the logs of a broker that does not run.
+/// Works on the logs in a data directory.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -25,6 +28,8 @@ pub(crate) struct Args {
 enum Command {
     Import(import::Args),
     Export(export::Args),
+    Dump(dump::Args),
+    Verify(verify::Args),
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
@@ -32,6 +37,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::Import(args) => runtime.block_on(import::run(args)),
         Command::Export(args) => runtime.block_on(export::run(args)),
+        Command::Dump(args) => dump::run(&args),
+        Command::Verify(args) => verify::run(args),
     }
 }
 

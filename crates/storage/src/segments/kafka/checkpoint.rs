@@ -33,9 +33,9 @@ pub(super) const ROUND_HEAD_BYTES: usize = 32;
 /// Bytes of the length before each record of a round.
 const RECORD_LENGTH_BYTES: usize = 4;
 /// Boundary on which a round starts.
-pub(super) const ALIGN_BYTES: usize = 512;
+pub(crate) const ALIGN_BYTES: usize = 512;
 const MAGIC: [u8; 8] = *b"MILLCKPT";
-const VERSION: u16 = 2;
+pub(crate) const VERSION: u16 = 2;
 /// The file is written anew when it is this many times as long as the records that count, and longer by the minimum.
 const GROWTH_MAX: u64 = 4;
 const GROWTH_BYTES_MIN: u64 = 4 << 20;
@@ -52,30 +52,30 @@ const _: () = assert!(ROUND_HEAD_BYTES == 8 + 4 + 2 + 2 + 8 + 4 + 4);
 
 /// What a checkpoint says of one partition.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct CheckpointRecord {
-    pub(super) key: PartitionKey,
-    pub(super) volatile: bool,
-    pub(super) offline: bool,
+pub(crate) struct CheckpointRecord {
+    pub(crate) key: PartitionKey,
+    pub(crate) volatile: bool,
+    pub(crate) offline: bool,
     /// Files of these segments may still have the names of a swap.
-    pub(super) swapped: bool,
-    pub(super) state: LogState,
-    pub(super) segments: Vec<Segment>,
+    pub(crate) swapped: bool,
+    pub(crate) state: LogState,
+    pub(crate) segments: Vec<Segment>,
     /// Whether the CRCs of the segments' transaction indexes are known; a version 1 did not keep them.
-    pub(super) txn_indexes_vouched: bool,
+    pub(crate) txn_indexes_vouched: bool,
 }
 
 /// What the file was found to say.
 #[derive(Debug, Default)]
-pub(super) struct LoadedCheckpoints {
+pub(crate) struct LoadedCheckpoints {
     /// The newest record of each partition, as bytes.
-    pub(super) records: BTreeMap<PartitionKey, Bytes>,
+    pub(crate) records: BTreeMap<PartitionKey, Bytes>,
     /// Where they lie in the file.
     places: BTreeMap<PartitionKey, Place>,
     /// A damaged round was followed by good ones: partitions that are not in `after_damage` cannot be trusted.
-    pub(super) damaged: bool,
-    pub(super) after_damage: Vec<PartitionKey>,
+    pub(crate) damaged: bool,
+    pub(crate) after_damage: Vec<PartitionKey>,
     /// There was no file.
-    pub(super) absent: bool,
+    pub(crate) absent: bool,
 }
 
 impl LoadedCheckpoints {
@@ -124,9 +124,9 @@ struct Place {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Position {
-    end: u64,
-    round: u64,
+pub(crate) struct Position {
+    pub(crate) end: u64,
+    pub(crate) round: u64,
 }
 
 impl State {
@@ -286,7 +286,7 @@ fn places<'a>(
     records.into_iter().map(|(key, record)| (*key, place(record))).collect()
 }
 
-fn encode_round(round: u64, records: impl Iterator<Item = Bytes>) -> Bytes {
+pub(crate) fn encode_round(round: u64, records: impl Iterator<Item = Bytes>) -> Bytes {
     let mut out = vec![0; ROUND_HEAD_BYTES];
     let mut count: u32 = 0;
     for record in records {
@@ -307,16 +307,16 @@ fn encode_round(round: u64, records: impl Iterator<Item = Bytes>) -> Bytes {
 }
 
 /// A round that is as it was written.
-struct Round {
-    version: u16,
-    number: u64,
-    payload: Bytes,
+pub(crate) struct Round {
+    pub(crate) version: u16,
+    pub(crate) number: u64,
+    pub(crate) payload: Bytes,
     /// Its length on disk.
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// The whole round at the start of `content`.
-fn whole_round(content: &Bytes) -> Option<Round> {
+pub(crate) fn whole_round(content: &Bytes) -> Option<Round> {
     let head = content.first_chunk::<ROUND_HEAD_BYTES>()?;
     let payload = u32::from_be_bytes(head[24..28].try_into().ok()?) as usize;
     let end = ROUND_HEAD_BYTES.checked_add(payload)?;
@@ -331,7 +331,7 @@ fn whole_round(content: &Bytes) -> Option<Round> {
     })
 }
 
-fn read_rounds(content: &Bytes) -> Result<(LoadedCheckpoints, Position), SegmentError> {
+pub(crate) fn read_rounds(content: &Bytes) -> Result<(LoadedCheckpoints, Position), SegmentError> {
     let mut loaded = LoadedCheckpoints::default();
     let mut position = Position::default();
     let mut at = 0;
@@ -363,7 +363,7 @@ fn read_rounds(content: &Bytes) -> Result<(LoadedCheckpoints, Position), Segment
     Ok((loaded, position))
 }
 
-fn split_records(mut payload: Bytes) -> Vec<(PartitionKey, Bytes)> {
+pub(crate) fn split_records(mut payload: Bytes) -> Vec<(PartitionKey, Bytes)> {
     let mut records = Vec::new();
     while let Some(length) = payload.first_chunk::<4>() {
         let length = u32::from_be_bytes(*length) as usize;
@@ -391,11 +391,11 @@ fn encode_deleted(key: PartitionKey) -> Bytes {
     out.into_bytes()
 }
 
-fn is_deleted(record: &[u8]) -> bool {
+pub(crate) fn is_deleted(record: &[u8]) -> bool {
     record.get(KEY_BYTES).is_some_and(|flags| flags.cast_signed() & DELETED != 0)
 }
 
-fn encode_record(record: &CheckpointRecord) -> Bytes {
+pub(crate) fn encode_record(record: &CheckpointRecord) -> Bytes {
     let mut out = Encoder::new();
     encode_key(&mut out, record.key);
     let flags = [(record.volatile, VOLATILE), (record.offline, OFFLINE), (record.swapped, SWAPPED)];
@@ -467,7 +467,7 @@ fn decode_key(bytes: &mut Decoder) -> Result<PartitionKey, DecodeError> {
 }
 
 /// Reads one partition's record.
-pub(super) fn decode_record(record: Bytes) -> Result<CheckpointRecord, DecodeError> {
+pub(crate) fn decode_record(record: Bytes) -> Result<CheckpointRecord, DecodeError> {
     let mut bytes = Decoder::new(record);
     let bytes = &mut bytes;
     let key = decode_key(bytes)?;

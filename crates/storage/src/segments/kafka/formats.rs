@@ -8,35 +8,35 @@ use uuid::Uuid;
 use crate::log::transactions::AbortedTransaction;
 
 /// Name of the file with a partition's topic id (KIP-516).
-pub(super) const PARTITION_METADATA_FILE: &str = "partition.metadata";
+pub(crate) const PARTITION_METADATA_FILE: &str = "partition.metadata";
 /// Name of the file with a partition's leader epochs (KIP-101).
 pub(super) const LEADER_EPOCH_FILE: &str = "leader-epoch-checkpoint";
 /// Name of the file with the identity of a log directory (KIP-858).
 pub(crate) const META_PROPERTIES_FILE: &str = "meta.properties";
 
 /// Bytes of an offset index entry: relative offset and position.
-pub(super) const INDEX_ENTRY_BYTES: usize = 8;
+pub(crate) const INDEX_ENTRY_BYTES: usize = 8;
 /// Bytes of a time index entry: timestamp and relative offset.
-pub(super) const TIME_INDEX_ENTRY_BYTES: usize = 12;
+pub(crate) const TIME_INDEX_ENTRY_BYTES: usize = 12;
 /// Bytes of a transaction index entry: version, producer id, first, last and last stable offset.
-pub(super) const TXN_INDEX_ENTRY_BYTES: usize = 34;
+pub(crate) const TXN_INDEX_ENTRY_BYTES: usize = 34;
 
 const _: () =
     assert!(INDEX_ENTRY_BYTES == 4 + 4 && TIME_INDEX_ENTRY_BYTES == 8 + 4 && TXN_INDEX_ENTRY_BYTES == 2 + 4 * 8);
 
 /// An entry of the offset index: the batch that starts at `position` ends with `offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct IndexEntry {
-    pub(super) relative_offset: u32,
-    pub(super) position: u32,
+pub(crate) struct IndexEntry {
+    pub(crate) relative_offset: u32,
+    pub(crate) position: u32,
 }
 
 impl IndexEntry {
-    pub(super) fn encode(self) -> [u8; INDEX_ENTRY_BYTES] {
+    pub(crate) fn encode(self) -> [u8; INDEX_ENTRY_BYTES] {
         (u64::from(self.relative_offset) << 32 | u64::from(self.position)).to_be_bytes()
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Self {
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
         let whole = u64::from_be_bytes(bytes.try_into().expect("entries are cut to their length"));
         Self { relative_offset: (whole >> 32) as u32, position: whole as u32 }
     }
@@ -44,20 +44,20 @@ impl IndexEntry {
 
 /// An entry of the time index: no record up to `offset` is later than `timestamp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TimeIndexEntry {
-    pub(super) timestamp: TimestampMs,
-    pub(super) relative_offset: u32,
+pub(crate) struct TimeIndexEntry {
+    pub(crate) timestamp: TimestampMs,
+    pub(crate) relative_offset: u32,
 }
 
 impl TimeIndexEntry {
-    pub(super) fn encode(self) -> [u8; TIME_INDEX_ENTRY_BYTES] {
+    pub(crate) fn encode(self) -> [u8; TIME_INDEX_ENTRY_BYTES] {
         let mut out = [0; TIME_INDEX_ENTRY_BYTES];
         out[..8].copy_from_slice(&self.timestamp.0.to_be_bytes());
         out[8..].copy_from_slice(&self.relative_offset.to_be_bytes());
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Self {
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
         let (timestamp, offset) = bytes.split_at(8);
         Self {
             timestamp: TimestampMs(i64::from_be_bytes(timestamp.try_into().expect("split at 8"))),
@@ -67,7 +67,7 @@ impl TimeIndexEntry {
 }
 
 /// An entry of the transaction index.
-pub(super) fn encode_aborted(aborted: &AbortedTransaction) -> [u8; TXN_INDEX_ENTRY_BYTES] {
+pub(crate) fn encode_aborted(aborted: &AbortedTransaction) -> [u8; TXN_INDEX_ENTRY_BYTES] {
     let mut out = [0; TXN_INDEX_ENTRY_BYTES];
     out[2..10].copy_from_slice(&aborted.producer_id.0.to_be_bytes());
     out[10..18].copy_from_slice(&aborted.first_offset.0.to_be_bytes());
@@ -77,7 +77,7 @@ pub(super) fn encode_aborted(aborted: &AbortedTransaction) -> [u8; TXN_INDEX_ENT
 }
 
 /// Reads an entry of the transaction index.
-pub(super) fn decode_aborted(bytes: &[u8]) -> AbortedTransaction {
+pub(crate) fn decode_aborted(bytes: &[u8]) -> AbortedTransaction {
     let long = |at: usize| i64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
     AbortedTransaction {
         producer_id: ProducerId(long(2)),
@@ -93,7 +93,7 @@ pub(super) fn partition_metadata(topic_id: TopicId) -> Bytes {
 }
 
 /// The topic id in a `partition.metadata`.
-pub(super) fn topic_id_of(content: &[u8]) -> Option<TopicId> {
+pub(crate) fn topic_id_of(content: &[u8]) -> Option<TopicId> {
     let text = std::str::from_utf8(content).ok()?;
     text.lines().find_map(|line| line.strip_prefix("topic_id: "))?.trim().parse().ok()
 }

@@ -277,15 +277,8 @@ impl KafkaDirectories {
 
     /// Base offsets of the segment files in a directory, rising.
     async fn bases(&self, dir: &Path) -> Result<BTreeSet<Offset>, SegmentError> {
-        let base = |name: &str| {
-            let (digits, suffix) = name.split_once('.').filter(|(digits, _)| digits.len() == 20)?;
-            if !SegmentFile::ALL.iter().any(|kind| kind.suffix() == suffix) {
-                return None;
-            }
-            digits.parse().ok().filter(|base| *base >= 0).map(Offset)
-        };
         let entries = self.disk.list(dir.to_owned()).await?;
-        Ok(entries.iter().filter_map(|entry| base(&entry.name)).collect())
+        Ok(entries.iter().filter_map(|entry| base_of(&entry.name)).collect())
     }
 
     /// The aborted transactions of the log, or why its transaction indexes cannot be trusted. A record of before their CRCs
@@ -387,6 +380,15 @@ impl KafkaDirectories {
         }
         Ok(())
     }
+}
+
+/// Base offset of the segment that a file belongs to, by its name.
+pub(crate) fn base_of(name: &str) -> Option<Offset> {
+    let (digits, suffix) = name.split_once('.').filter(|(digits, _)| digits.len() == 20)?;
+    if !SegmentFile::ALL.iter().any(|kind| kind.suffix() == suffix) {
+        return None;
+    }
+    digits.parse().ok().filter(|base| *base >= 0).map(Offset)
 }
 
 /// Reads a log's batches from the device: what a failed sync lost is still in the page cache.

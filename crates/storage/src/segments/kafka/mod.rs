@@ -8,11 +8,11 @@ pub(crate) mod checkpoint;
 mod cleaner_offsets;
 pub mod exchange;
 pub(crate) mod formats;
-mod load;
-mod plan;
+pub(crate) mod load;
+pub(crate) mod plan;
 mod producer_snapshot;
 mod read;
-mod swap;
+pub(crate) mod swap;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ use crate::log::config::Durability;
 /// Directory of Kafka's files below the disk's root.
 pub const KAFKA_DIR: &str = "kafka";
 /// Suffix, as Kafka's, of the directory of a deleted partition.
-const DELETED_SUFFIX: &str = "-delete";
+pub(crate) const DELETED_SUFFIX: &str = "-delete";
 
 /// Writes or syncs that are submitted at a time: a checkpoint of many partitions must leave I/O threads to the lane.
 const OPERATIONS_TOGETHER: usize = 2;

@@ -25,7 +25,7 @@ const BEHIND_BYTES_MIN: usize = 32 << 10;
 
 /// The files of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SegmentFile {
+pub(crate) enum SegmentFile {
     Log,
     Index,
     TimeIndex,
@@ -33,7 +33,7 @@ pub(super) enum SegmentFile {
 }
 
 impl SegmentFile {
-    pub(super) const ALL: [Self; 4] = [Self::Log, Self::Index, Self::TimeIndex, Self::TxnIndex];
+    pub(crate) const ALL: [Self; 4] = [Self::Log, Self::Index, Self::TimeIndex, Self::TxnIndex];
 
     /// Whether a checkpoint vouches for the file; the others are hints.
     const fn is_synced(self) -> bool {
@@ -41,7 +41,7 @@ impl SegmentFile {
     }
 
     /// Kafka's suffix for it.
-    pub(super) const fn suffix(self) -> &'static str {
+    pub(crate) const fn suffix(self) -> &'static str {
         match self {
             Self::Log => "log",
             Self::Index => "index",
@@ -51,36 +51,36 @@ impl SegmentFile {
     }
 
     /// The file's path: twenty digits of the base offset and the suffix.
-    pub(super) fn path(self, dir: &Path, base: Offset) -> PathBuf {
+    pub(crate) fn path(self, dir: &Path, base: Offset) -> PathBuf {
         dir.join(format!("{base:020}.{suffix}", base = base.0, suffix = self.suffix()))
     }
 }
 
 /// What is known of one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) base: Offset,
+pub(crate) struct Segment {
+    pub(crate) base: Offset,
     /// Offset after the last batch.
-    pub(super) next: Offset,
-    pub(super) log_bytes: u64,
-    pub(super) index_bytes: u64,
-    pub(super) time_index_bytes: u64,
-    pub(super) txn_index_bytes: u64,
+    pub(crate) next: Offset,
+    pub(crate) log_bytes: u64,
+    pub(crate) index_bytes: u64,
+    pub(crate) time_index_bytes: u64,
+    pub(crate) txn_index_bytes: u64,
     /// CRC-32C of the transaction index, whose entries have none and which no batch repeats.
-    pub(super) txn_index_crc: u32,
+    pub(crate) txn_index_crc: u32,
     /// Bytes of log since the last index entry.
-    pub(super) since_index: u64,
+    pub(crate) since_index: u64,
     /// Max timestamp of the first batch; `segment.ms` counts from it.
-    pub(super) first_timestamp: TimestampMs,
-    pub(super) max_timestamp: TimestampMs,
+    pub(crate) first_timestamp: TimestampMs,
+    pub(crate) max_timestamp: TimestampMs,
     /// Last offset of the first batch with the max timestamp.
-    pub(super) max_timestamp_offset: Offset,
+    pub(crate) max_timestamp_offset: Offset,
     /// Timestamp of the newest time index entry.
-    pub(super) indexed_timestamp: TimestampMs,
+    pub(crate) indexed_timestamp: TimestampMs,
 }
 
 impl Segment {
-    pub(super) fn new(base: Offset) -> Self {
+    pub(crate) fn new(base: Offset) -> Self {
         Self {
             base,
             next: base,
@@ -118,17 +118,17 @@ impl Segment {
 
 /// What is written to one segment.
 #[derive(Debug)]
-pub(super) struct SegmentWrites {
+pub(crate) struct SegmentWrites {
     /// The segment before these writes.
-    pub(super) before: Segment,
-    pub(super) log: Vec<Bytes>,
-    pub(super) index: Vec<u8>,
-    pub(super) time_index: Vec<u8>,
-    pub(super) txn_index: Vec<u8>,
+    pub(crate) before: Segment,
+    pub(crate) log: Vec<Bytes>,
+    pub(crate) index: Vec<u8>,
+    pub(crate) time_index: Vec<u8>,
+    pub(crate) txn_index: Vec<u8>,
 }
 
 impl SegmentWrites {
-    pub(super) fn new(before: Segment) -> Self {
+    pub(crate) fn new(before: Segment) -> Self {
         Self { before, log: Vec::new(), index: Vec::new(), time_index: Vec::new(), txn_index: Vec::new() }
     }
 }
@@ -215,7 +215,7 @@ pub(super) fn plan_append(known: Option<&Files>, run: &SegmentRun) -> AppendPlan
 
 /// Takes a batch at the segment's end into account, with the index entries that are due before it. What no entry can say
 /// gets none: an append begins a new segment before, but files from elsewhere may hold anything.
-pub(super) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, header: &BatchHeader, interval: u32) {
+pub(crate) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, header: &BatchHeader, interval: u32) {
     let last = header.last_offset();
     if header.max_timestamp > segment.max_timestamp {
         segment.max_timestamp = header.max_timestamp;
@@ -239,7 +239,7 @@ pub(super) fn add_batch(segment: &mut Segment, writes: &mut SegmentWrites, heade
 }
 
 /// Takes an aborted transaction into the segment's transaction index.
-pub(super) fn add_aborted(segment: &mut Segment, index: &mut Vec<u8>, aborted: &AbortedTransaction) {
+pub(crate) fn add_aborted(segment: &mut Segment, index: &mut Vec<u8>, aborted: &AbortedTransaction) {
     let entry = encode_aborted(aborted);
     let bytes = entry.len() as u64;
     segment.txn_index_crc = crc32c_combine(segment.txn_index_crc, crc32c(&entry), bytes);
@@ -248,7 +248,7 @@ pub(super) fn add_aborted(segment: &mut Segment, index: &mut Vec<u8>, aborted: &
 }
 
 /// The time index entry that is due, if the largest timestamp has risen since the last one.
-pub(super) fn time_entry(segment: &mut Segment) -> Vec<u8> {
+pub(crate) fn time_entry(segment: &mut Segment) -> Vec<u8> {
     let timestamp = segment.max_timestamp;
     if timestamp <= segment.indexed_timestamp {
         return Vec::new();

@@ -20,9 +20,9 @@ use crate::log::transactions::AbortedTransaction;
 use crate::segments::{Edited, SegmentError, SegmentTarget, Staging};
 
 /// Suffix, as Kafka's, of a file that is being written.
-const CLEANED_SUFFIX: &str = ".cleaned";
+pub(crate) const CLEANED_SUFFIX: &str = ".cleaned";
 /// Suffix, as Kafka's, of a file that is whole and waits for its name.
-const SWAP_SUFFIX: &str = ".swap";
+pub(crate) const SWAP_SUFFIX: &str = ".swap";
 
 /// A segment in the making.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Staged {
 }
 
 /// `path` with a suffix behind its name.
-fn suffixed(path: PathBuf, suffix: &str) -> PathBuf {
+pub(crate) fn suffixed(path: PathBuf, suffix: &str) -> PathBuf {
     let mut path = path.into_os_string();
     path.push(suffix);
     path.into()

@@ -301,8 +301,6 @@ async fn a_new_directory_is_durable_with_its_first_checkpoint() {
     }
 }
 
-/// Runs Kafka's `DumpLogSegments` over a log with several segments. `MILLSTREAM_KAFKA_LIBS` names a directory with
-/// Kafka's jars; without it nothing is tested here.
 #[tokio::test]
 async fn a_segment_of_a_compacted_log_is_closed_when_its_records_may_not_stay_uncleaned_any_longer() {
     let closed_after = async |compaction: Option<Compaction>| {
@@ -310,10 +308,8 @@ async fn a_segment_of_a_compacted_log_is_closed_when_its_records_may_not_stay_un
         let config = LogConfig { segment_ms: 15, compaction, ..target("t").config };
         let target = SegmentTarget { config, ..target("t") };
         store.load(vec![target.clone()]).await.unwrap();
-        store
-            .append(vec![SegmentRun { target, batches: batches(0..40), aborted: Vec::new(), read_soon: false }])
-            .await
-            .unwrap();
+        let run = SegmentRun { target, batches: batches(0..40), aborted: Vec::new(), read_soon: false };
+        store.append(vec![run]).await.unwrap();
         store.segments(self::target("t").key)[0].next.0
     };
     assert_eq!(closed_after(None).await, 12, "its bytes");
@@ -322,6 +318,8 @@ async fn a_segment_of_a_compacted_log_is_closed_when_its_records_may_not_stay_un
     assert_eq!(closed_after(compaction(u64::MAX)).await, 12);
 }
 
+/// Runs Kafka's `DumpLogSegments` over a log with several segments. `MILLSTREAM_KAFKA_LIBS` names a directory with
+/// Kafka's jars; without it nothing is tested here.
 #[tokio::test]
 async fn kafkas_own_tool_finds_nothing_wrong_with_the_files() {
     let Some(libs) = kafka_libs() else { return };

@@ -1,0 +1,5 @@
+//! `millstream log` and `millstream doctor`, as an operator starts them.
+
+mod command;
+mod directory;
+mod dump;
