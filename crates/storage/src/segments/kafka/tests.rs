@@ -306,11 +306,14 @@ async fn a_new_directory_is_durable_with_its_first_checkpoint() {
 #[tokio::test]
 async fn a_segment_of_a_compacted_log_is_closed_when_its_records_may_not_stay_uncleaned_any_longer() {
     let closed_after = async |compaction: Option<Compaction>| {
-        let store = KafkaDirectories::new(Arc::new(SimulatedDisk::new(1)), 0);
+        let store = KafkaDirectories::new(Arc::new(SimulatedDisk::new(1)), 0, None);
         let config = LogConfig { segment_ms: 15, compaction, ..target("t").config };
         let target = SegmentTarget { config, ..target("t") };
         store.load(vec![target.clone()]).await.unwrap();
-        store.append(vec![SegmentRun { target, batches: batches(0..40), aborted: Vec::new() }]).await.unwrap();
+        store
+            .append(vec![SegmentRun { target, batches: batches(0..40), aborted: Vec::new(), read_soon: false }])
+            .await
+            .unwrap();
         store.segments(self::target("t").key)[0].next.0
     };
     assert_eq!(closed_after(None).await, 12, "its bytes");
