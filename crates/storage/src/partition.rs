@@ -25,7 +25,7 @@ use crate::log::partition_log::{AppendOrigin, AppendPlan, Fault, LogOffsets, Par
 use crate::log::producers::{ProducerEntry, SequenceError};
 use crate::log::transactions::AbortedTransaction;
 use crate::segments::{ReadFrom, RecordChunks, SegmentError, SegmentRun, SegmentTarget};
-use crate::shared::{Counters, Phase, Shared};
+use crate::shared::{Phase, Shared};
 
 /// A reader that lags behind what memory holds is taken to go on for so long.
 const READ_AGAIN_WITHIN: Duration = Duration::from_secs(30);
@@ -225,8 +225,8 @@ impl Partition {
         self.check_room(origin, bytes)?;
         plan?;
         let base_offset = log.live.log_end;
-        Counters::add(&self.shared.counters.appended_bytes, bytes as u64);
-        Counters::add(&self.shared.counters.appended_batches, batches.len() as u64);
+        self.shared.counters.appended_bytes.add(bytes as u64);
+        self.shared.counters.appended_batches.add(batches.len() as u64);
         let (ticket, write) = if log.goes_direct(bytes, self.shared.limits.direct_bytes_min) {
             self.append_direct(&mut log, batches, bytes, log_append_time)
         } else {
@@ -256,10 +256,15 @@ impl Partition {
         if !self.shared.room.admits(origin, bytes) {
             // The space may have come back since it was looked at.
             self.shared.settle_work.notify_one();
+            self.shared.counters.refused_for_space.add(1);
             return Err(AppendError::NoSpace);
         }
         let direct_room = self.shared.direct.bytes() < self.shared.limits.waiting_bytes_max;
-        if direct_room && self.shared.lane.lock().has_room() { Ok(()) } else { Err(AppendError::Overloaded) }
+        if !direct_room || !self.shared.lane.lock().has_room() {
+            self.shared.counters.refused_for_load.add(1);
+            return Err(AppendError::Overloaded);
+        }
+        Ok(())
     }
 
     /// Leaves batches to be written to their segment without the lane.
@@ -339,7 +344,10 @@ impl Partition {
     pub(crate) fn take_offline(&self, reason: String) {
         let mut log = self.log.lock();
         tracing::error!(topic = %self.topic, index = %self.key.index, reason, "partition goes offline");
-        log.fault.get_or_insert(Fault::Offline(reason));
+        if log.fault.is_none() {
+            log.fault = Some(Fault::Offline(reason));
+            self.shared.counters.partitions_offline.add(1);
+        }
         log.notify_watchers();
     }
 
@@ -366,7 +374,9 @@ impl Partition {
                 return Ok(ReadSlice { offsets, ..ReadSlice::default() });
             }
             if from >= log.tail_start() {
-                return Ok(self.slice(&log, from, log.read_tail(from, limit, bytes_max, at_least_one_batch), upto));
+                let chunks = log.read_tail(from, limit, bytes_max, at_least_one_batch);
+                self.shared.counters.tail_hits.add(u64::from(!chunks.is_empty()));
+                return Ok(self.slice(&log, from, chunks, upto));
             }
             log.segments_read = Some(self.shared.clock.monotonic());
             (offsets, limit)
@@ -374,6 +384,7 @@ impl Partition {
         if from >= limit {
             return Ok(ReadSlice { offsets, ..ReadSlice::default() });
         }
+        self.shared.counters.tail_misses.add(1);
         let chunks = self.shared.segments.read(self.key, ReadFrom::Offset(from), bytes_max).await;
         let log = self.log.lock();
         check_readable(&log)?;
