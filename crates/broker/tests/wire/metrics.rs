@@ -142,3 +142,55 @@ fn groups_are_counted_by_state() {
     let _ = peer.ask(&HeartbeatRequest { group_id: GROUP.to_owned(), ..HeartbeatRequest::default() }, 4);
     assert_eq!(server.reading(heartbeats), before + 1.0);
 }
+
+const DASHBOARD: &str = include_str!("../../../../deploy/grafana/millstream.json");
+const DASHBOARD_README: &str = include_str!("../../../../deploy/grafana/README.md");
+
+/// Names of the samples that the documented metrics have.
+fn documented_samples() -> BTreeSet<String> {
+    let samples = |(name, kind): (String, String)| {
+        let suffixes: &[&str] = match kind.as_str() {
+            "counter" => &["_total"],
+            "gauge" => &[""],
+            "histogram" => &["_bucket", "_sum", "_count"],
+            other => panic!("{name} is a {other}"),
+        };
+        suffixes.iter().map(|suffix| format!("{name}{suffix}")).collect::<Vec<_>>()
+    };
+    documented().into_iter().flat_map(samples).collect()
+}
+
+/// Words of a text that look like samples of ours.
+fn samples_in(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+    words.filter(|word| word.starts_with("millstream_") || word.starts_with("process_"))
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_that_exist_of_a_data_source_that_is_chosen() {
+    let known = documented_samples();
+    let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
+    let (rows, panels): (Vec<_>, Vec<_>) =
+        dashboard["panels"].as_array().unwrap().iter().partition(|panel| panel["type"] == "row");
+    let titles: Vec<&str> = rows.iter().map(|row| row["title"].as_str().unwrap()).collect();
+    assert_eq!(titles, ["Traffic", "Latency", "Storage", "Groups", "Compaction", "Process"]);
+    let mut asked = BTreeSet::new();
+    for panel in panels {
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{}", panel["title"]);
+        for target in panel["targets"].as_array().unwrap() {
+            let expression = target["expr"].as_str().unwrap();
+            let names: Vec<&str> = samples_in(expression).collect();
+            assert!(!names.is_empty(), "{expression} asks for nothing of ours");
+            asked.extend(names);
+        }
+    }
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    assert_eq!(variables[0]["type"], "datasource");
+    asked.extend(variables.iter().filter_map(|variable| variable["definition"].as_str()).flat_map(samples_in));
+    asked.extend(samples_in(DASHBOARD_README));
+    let unknown: Vec<&&str> = asked.iter().filter(|name| !known.contains(**name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?} do not exist");
+    let ids: BTreeSet<i64> =
+        dashboard["panels"].as_array().unwrap().iter().map(|panel| panel["id"].as_i64().unwrap()).collect();
+    assert_eq!(ids.len(), dashboard["panels"].as_array().unwrap().len(), "each panel has an id of its own");
+}
