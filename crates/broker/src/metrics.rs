@@ -1,22 +1,26 @@
 //! What `/metrics` shows, with the names of docs/reference/metrics.md. Counters that requests touch are looked up once,
 //! when the broker starts; what others count or hold is read when somebody asks.
 
+mod process;
+mod readings;
+mod shown;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Weak;
 use std::time::Duration;
 
+use millstream_model::TimestampMs;
 use millstream_protocol::ApiKey;
-use prometheus_client::collector::Collector;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use self::process::Process;
+use self::readings::Readings;
 use crate::Broker;
 use crate::api;
 
@@ -46,9 +50,11 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Registers everything; `broker` is asked for its readings whenever somebody looks.
-    pub(crate) fn new(broker: Weak<Broker>) -> Self {
-        let mut registry = Registry::with_prefix("millstream");
+    /// Registers everything; `broker`, which starts now, is asked for its readings whenever somebody looks.
+    pub(crate) fn new(broker: Weak<Broker>, started: TimestampMs) -> Self {
+        let mut all = Registry::default();
+        all.register_collector(Box::new(Process { started }));
+        let registry = all.sub_registry_with_prefix("millstream");
         let requests = Family::<ApiLabels, Counter>::default();
         registry.register("requests", "Requests begun, by API", requests.clone());
         let received = Family::<ApiLabels, Counter>::default();
@@ -68,7 +74,7 @@ impl Metrics {
         });
         let apis = apis.collect();
         registry.register_collector(Box::new(Readings { broker }));
-        Self { registry, apis, violations }
+        Self { registry: all, apis, violations }
     }
 
     pub(crate) fn request_begun(&self, api: ApiKey, bytes: usize) {
@@ -93,52 +99,5 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
-    }
-}
-
-/// What the broker's parts hold or count themselves.
-#[derive(Debug)]
-struct Readings {
-    broker: Weak<Broker>,
-}
-
-impl Collector for Readings {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Some(broker) = self.broker.upgrade() else { return Ok(()) };
-        let storage = broker.storage().metrics();
-        let cleaner = storage.cleaner;
-        let gauges = [
-            ("connections", "Connections open now", broker.connections().open() as u64),
-            ("topics", "Topics", broker.image().topics().count() as u64),
-            ("fetch_sessions", "Incremental fetch sessions (KIP-227)", broker.fetch_sessions().len() as u64),
-            ("request_memory_free_bytes", "Request memory not in use", broker.request_memory().free_bytes() as u64),
-            ("answer_memory_free_bytes", "Answer memory not in use", broker.answer_memory().free_bytes() as u64),
-            ("storage_pending_bytes", "Bytes appended and not yet in segments", storage.pending_bytes),
-            ("storage_no_space", "1 while producers are refused for want of disk space", u64::from(storage.no_space)),
-            ("cleaner_last_run_ms", "Time that the newest cleaning of a log took", cleaner.last_run_ms),
-            ("cleaner_idle_ms", "Time since the cleaner last looked for work or was at it", cleaner.idle_ms),
-            ("cleaner_dirty_percent_max", "Largest uncleaned share of a compacted log", cleaner.dirty_percent_max),
-            ("cleaner_buffer_percent", "How full the newest cleaning's memory for keys was", cleaner.map_percent),
-            ("cleaner_uncleanable_partitions", "Partitions that cannot be cleaned", cleaner.uncleanable_partitions),
-        ];
-        for (name, help, value) in gauges {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric)?;
-        }
-        let counters = [
-            ("appended_batches", "Record batches appended", storage.appended_batches),
-            ("appended_bytes", "Bytes of record batches appended", storage.appended_bytes),
-            ("lane_slots_written", "Slots written to the lane", storage.slots_written),
-            ("lane_bytes_written", "Bytes of slots written to the lane", storage.slot_bytes_written),
-            ("storage_checkpoints", "Checkpoints of partitions taken", storage.checkpoints),
-            ("cleaner_runs", "Cleanings of logs", cleaner.runs),
-            ("cleaner_read_bytes", "Bytes of record batches read to be cleaned", cleaner.read_bytes),
-            ("cleaner_written_bytes", "Bytes of record batches that were left of them", cleaner.written_bytes),
-        ];
-        for (name, help, value) in counters {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            ConstCounter::new(value).encode(metric)?;
-        }
-        Ok(())
     }
 }

@@ -164,7 +164,6 @@ async fn open(
         cluster_id: catalog.image().cluster_id().to_owned(),
         nodes,
         storage,
-        clock,
         groups: Groups::default(),
         fetch_sessions: FetchSessions::new(settings.fetch_sessions_max, || Uuid::new_v4().as_u128() as u32),
         producer_ids: ProducerIds::default(),
@@ -172,7 +171,8 @@ async fn open(
         // Answers may hold as much again as requests.
         answer_memory: AnswerMemory::new(settings.request_memory_bytes),
         connections: Arc::default(),
-        metrics: Metrics::new(weak.clone()),
+        metrics: Metrics::new(weak.clone(), clock.now()),
+        clock,
         tasks: Tasks::new(stop.clone()),
         topic_names: TopicNames::default(),
         topic_settings: parking_lot::RwLock::default(),

@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod lane;
 mod log;
 mod materialiser;
+mod metrics;
 mod open;
 mod partition;
 mod planted;
@@ -30,7 +31,7 @@ mod tests;
 pub use background::Background;
 pub use clock::{Clock, SystemClock};
 pub use compaction::{CleanerMetrics, CleanerSettings};
-pub use disk::{Disk, FileDisk, OpenDiskError};
+pub use disk::{Disk, DiskMetrics, FileDisk, OpenDiskError};
 pub use lane::Ticket;
 pub use lane::slot::PartitionKey;
 pub use log::config::{Compaction, Durability, EngineLimits, LogConfig};
@@ -40,9 +41,11 @@ pub use log::producers::{ProducerBatch, ProducerEntry, Producers, SequenceError}
 pub use log::retention::Retention;
 pub use log::state::{LogState, TimestampAt};
 pub use log::transactions::AbortedTransaction;
+pub use metrics::{DirectMetrics, StorageMetrics, TIME_BUCKETS, TimeDistribution};
 pub use open::{OpenError, RecoveryReport, StorageOptions};
 pub use partition::{
     AppendError, Appended, Batches, DeleteRecordsError, Partition, PartitionSpec, ReadError, ReadSlice,
     TimestampedOffset, Watch,
 };
-pub use storage::{LogDirUsage, PartitionUsage, Storage, StorageError, StorageMetrics};
+pub use slots::SlotSpace;
+pub use storage::{LogDirUsage, PartitionUsage, Storage, StorageError};

@@ -122,9 +122,8 @@ impl Materialiser {
 
     fn take(&self) -> Work {
         let mut queue = self.shared.queue.lock();
-        queue.bytes = 0;
         Work {
-            slots: std::mem::take(&mut queue.slots),
+            slots: queue.take_slots(),
             orders: std::mem::take(&mut queue.orders),
             switching: std::mem::take(&mut queue.switching),
             changed: std::mem::take(&mut queue.changed),
@@ -138,6 +137,7 @@ impl Materialiser {
         self.switching.extend(switching);
         changed.into_iter().for_each(|key| self.mark_dirty(key));
         self.settle(slots.into()).await?;
+        self.shared.queue.lock().settled();
         for order in orders {
             self.edit(order).await?;
         }
@@ -145,6 +145,7 @@ impl Materialiser {
             self.check_space().await?;
         }
         self.advance_checkpoint().await?;
+        self.tell_uncheckpointed();
         Ok(busy)
     }
 

@@ -191,6 +191,7 @@ impl Storage {
             Loaded::Offline(reason) => {
                 let mut log = PartitionLog::new(LoadedLog::default(), config);
                 log.fault = Some(Fault::Unloaded(reason));
+                self.shared().counters.partitions_offline.add(1);
                 log
             }
         };

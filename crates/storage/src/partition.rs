@@ -26,7 +26,7 @@ use crate::log::partition_log::{AppendOrigin, AppendPlan, Fault, LogOffsets, Par
 use crate::log::producers::{ProducerEntry, SequenceError};
 use crate::log::transactions::AbortedTransaction;
 use crate::segments::{RecordChunks, SegmentError, SegmentTarget};
-use crate::shared::{Counters, Phase, Shared};
+use crate::shared::{Phase, Shared};
 
 /// A partition that is to exist.
 #[derive(Clone, Debug)]
@@ -223,8 +223,8 @@ impl Partition {
         self.check_room(origin, bytes)?;
         plan?;
         let base_offset = log.live.log_end;
-        Counters::add(&self.shared.counters.appended_bytes, bytes as u64);
-        Counters::add(&self.shared.counters.appended_batches, batches.len() as u64);
+        self.shared.counters.appended_bytes.add(bytes as u64);
+        self.shared.counters.appended_batches.add(batches.len() as u64);
         let (ticket, write) = if log.goes_direct(bytes, self.shared.limits.direct_bytes_min) {
             self.append_direct(&mut log, batches, bytes, log_append_time)
         } else {
@@ -254,10 +254,15 @@ impl Partition {
         if !self.shared.room.admits(origin, bytes) {
             // The space may have come back since it was looked at.
             self.shared.settle_work.notify_one();
+            self.shared.counters.refused_for_space.add(1);
             return Err(AppendError::NoSpace);
         }
         let direct_room = self.shared.direct.bytes() < self.shared.limits.waiting_bytes_max;
-        if direct_room && self.shared.lane.lock().has_room() { Ok(()) } else { Err(AppendError::Overloaded) }
+        if !direct_room || !self.shared.lane.lock().has_room() {
+            self.shared.counters.refused_for_load.add(1);
+            return Err(AppendError::Overloaded);
+        }
+        Ok(())
     }
 
     /// Puts batches on their way through the lane.
@@ -307,7 +312,10 @@ impl Partition {
     pub(crate) fn take_offline(&self, reason: String) {
         let mut log = self.log.lock();
         tracing::error!(topic = %self.topic, index = %self.key.index, reason, "partition goes offline");
-        log.fault.get_or_insert(Fault::Offline(reason));
+        if log.fault.is_none() {
+            log.fault = Some(Fault::Offline(reason));
+            self.shared.counters.partitions_offline.add(1);
+        }
         log.notify_watchers();
     }
 

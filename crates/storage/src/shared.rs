@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot, watch};
@@ -17,6 +18,7 @@ use crate::disk::{DiskError, DiskErrorKind};
 use crate::lane::core::LaneCore;
 use crate::lane::slot::{PartitionKey, Slot};
 use crate::log::config::EngineLimits;
+use crate::metrics::Counters;
 use crate::partition::Partition;
 use crate::planted::{self, Bug};
 use crate::room::Room;
@@ -50,6 +52,10 @@ pub(crate) struct SettleQueue {
     pub(crate) slots: VecDeque<Slot>,
     /// Bytes of the slots.
     pub(crate) bytes: usize,
+    /// When the first of them was pushed, on the monotonic clock,
+    since: Option<Duration>,
+    /// and the first of those that were taken and have not settled.
+    settling_since: Option<Duration>,
     pub(crate) orders: Vec<EditOrder>,
     /// Partitions whose durability was changed.
     pub(crate) switching: Vec<PartitionKey>,
@@ -61,27 +67,29 @@ pub(crate) struct SettleQueue {
 
 impl SettleQueue {
     /// Takes a durable slot; says whether the materialiser has to hear of it: of the first one, and when there is enough.
-    pub(crate) fn push(&mut self, slot: Slot, enough_bytes: usize) -> bool {
+    pub(crate) fn push(&mut self, slot: Slot, now: Duration, enough_bytes: usize) -> bool {
         let before = self.bytes;
         self.bytes += slot.header.slot_bytes as usize;
         self.slots.push_back(slot);
+        self.since.get_or_insert(now);
         self.slots.len() == 1 || (before < enough_bytes && self.bytes >= enough_bytes)
     }
-}
 
-/// Plain counters since the start.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) appended_batches: AtomicU64,
-    pub(crate) appended_bytes: AtomicU64,
-    pub(crate) slots_written: AtomicU64,
-    pub(crate) slot_bytes_written: AtomicU64,
-    pub(crate) checkpoints: AtomicU64,
-}
+    /// Gives the slots away to be settled.
+    pub(crate) fn take_slots(&mut self) -> VecDeque<Slot> {
+        self.bytes = 0;
+        self.settling_since = self.since.take();
+        std::mem::take(&mut self.slots)
+    }
 
-impl Counters {
-    pub(crate) fn add(counter: &AtomicU64, amount: u64) {
-        counter.fetch_add(amount, Ordering::Relaxed);
+    /// What was taken has settled.
+    pub(crate) fn settled(&mut self) {
+        self.settling_since = None;
+    }
+
+    /// When the oldest slot came that has not settled.
+    pub(crate) fn oldest_since(&self) -> Option<Duration> {
+        self.settling_since.or(self.since)
     }
 }
 

@@ -3,14 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use millstream_model::{LeaderEpoch, PartitionIndex, TopicId};
 use parking_lot::Mutex;
 
 use crate::background::{Background, Haste, Task};
 use crate::clock::Clock;
-use crate::compaction::{self, CleanerMetrics, CleanerSettings};
+use crate::compaction::{self, CleanerSettings};
 use crate::direct;
 use crate::disk::{Disk, DiskError, Space};
 use crate::lane::LaneId;
@@ -22,6 +21,7 @@ use crate::lane::writer;
 use crate::log::config::{Durability, EngineLimits};
 use crate::log::partition_log::{Fault, PartitionLog};
 use crate::materialiser::Materialiser;
+use crate::metrics::StorageMetrics;
 use crate::partition::{Partition, PartitionSpec};
 use crate::segments::kafka::checkpoint::CheckpointFile;
 use crate::segments::memory::MemorySegments;
@@ -59,21 +59,6 @@ pub struct PartitionUsage {
     pub topic: Arc<str>,
     pub index: PartitionIndex,
     pub bytes: u64,
-}
-
-/// Counters since the start, and two gauges.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StorageMetrics {
-    pub appended_batches: u64,
-    pub appended_bytes: u64,
-    pub slots_written: u64,
-    pub slot_bytes_written: u64,
-    pub checkpoints: u64,
-    /// Bytes appended and not yet in segments.
-    pub pending_bytes: u64,
-    /// Whether producers are refused for want of space.
-    pub no_space: bool,
-    pub cleaner: CleanerMetrics,
 }
 
 /// The engine; a clone is another handle of the same.
@@ -262,7 +247,9 @@ impl Storage {
         }
         for (_, partition) in &deleted {
             partition.with_log(|log| {
-                log.fault = Some(Fault::Deleted);
+                if matches!(log.fault.replace(Fault::Deleted), Some(Fault::Offline(_) | Fault::Unloaded(_))) {
+                    shared.counters.partitions_offline.subtract(1);
+                }
                 log.notify_watchers();
                 let dropped = log.direct.clear();
                 shared.direct.written(dropped.bytes);
@@ -312,21 +299,10 @@ impl Storage {
         self.inner.shared.cleaning.settings.send_if_modified(changed);
     }
 
-    /// Counters, for the broker to export.
+    /// Readings, for the broker to export.
     #[must_use]
     pub fn metrics(&self) -> StorageMetrics {
-        let shared = &self.inner.shared;
-        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        StorageMetrics {
-            appended_batches: read(&shared.counters.appended_batches),
-            appended_bytes: read(&shared.counters.appended_bytes),
-            slots_written: read(&shared.counters.slots_written),
-            slot_bytes_written: read(&shared.counters.slot_bytes_written),
-            checkpoints: read(&shared.counters.checkpoints),
-            pending_bytes: (shared.lane.lock().pending_bytes() + shared.direct.bytes()) as u64,
-            no_space: shared.room.is_refused() || shared.room.is_low(),
-            cleaner: shared.cleaning.metrics(shared.clock.monotonic()),
-        }
+        StorageMetrics::of(&self.inner.shared, self.inner.slots.as_ref(), self.inner.disk.as_deref())
     }
 
     /// Resolves when the storage has failed for good, with the reason: the process must end and recover.

@@ -33,6 +33,11 @@ impl Tail {
         Self { bytes_max, pieces: Mutex::default() }
     }
 
+    /// Bytes that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pieces.lock().bytes
+    }
+
     /// Keeps a piece; who calls lets go of the pieces that are given back.
     pub(crate) fn keep(&self, piece: TailPiece) -> Vec<TailPiece> {
         let mut kept = self.pieces.lock();

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use millstream_coordinator::{
-    Answer, DeletedTopic, Event, FetchedTopic, GroupDescription, GroupId, ListedGroup, Now, ReplyId, SteadyMs,
-    TopicPartitions, partition_for,
+    Answer, DeletedTopic, Event, FetchedTopic, GroupDescription, GroupId, GroupState, ListedGroup, Now, ReplyId,
+    SteadyMs, TopicPartitions, partition_for,
 };
 use millstream_model::{BrokerId, PartitionIndex};
 use parking_lot::Mutex;
@@ -114,6 +114,17 @@ impl Groups {
             }
         }
         Ok(groups)
+    }
+
+    /// How many groups there are in each state, of the shards that have been loaded.
+    pub(crate) fn count_by_state(&self) -> [(&'static str, u64); 5] {
+        use GroupState::{CompletingRebalance, Dead, Empty, PreparingRebalance, Stable};
+        let states = [Empty, PreparingRebalance, CompletingRebalance, Stable, Dead];
+        let mut counts = states.map(|state| (state.name(), 0));
+        for group in self.loaded().iter().flat_map(|shard| shard.read(|machine| machine.list(&[], &[]))) {
+            counts.iter_mut().filter(|(name, _)| *name == group.state.name()).for_each(|(_, count)| *count += 1);
+        }
+        counts
     }
 
     /// Topics are gone: what groups committed for them goes too, and all groups with their own topic.

@@ -134,20 +134,20 @@ fn of_each_key_the_last_record_stays_at_its_offset() {
     server.stop();
 }
 
-const GROUP: &str = "readers";
+pub(crate) const GROUP: &str = "readers";
 /// Commits, and partitions in each.
 const COMMITS: i64 = 2_000;
 const PARTITIONS: i32 = 40;
 
 /// Makes the topic with all its partitions.
-fn create_wide(peer: &mut Peer) {
+pub(crate) fn create_wide(peer: &mut Peer) {
     let (name, num_partitions) = (TOPIC.to_owned(), PARTITIONS);
     let topic = CreatableTopic { name, num_partitions, replication_factor: 1, ..CreatableTopic::default() };
     let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
     assert_eq!(peer.ask(&request, 7).unwrap().topics[0].error_code, 0);
 }
 
-fn commit(peer: &mut Peer, committed_offset: i64, metadata: &str) {
+pub(crate) fn commit(peer: &mut Peer, committed_offset: i64, metadata: &str) {
     let partition = |partition_index| OffsetCommitRequestPartition {
         partition_index,
         committed_offset,
@@ -162,7 +162,7 @@ fn commit(peer: &mut Peer, committed_offset: i64, metadata: &str) {
     assert!(answer.topics[0].partitions.iter().all(|partition| partition.error_code == 0), "{answer:?}");
 }
 
-fn find_coordinator(peer: &mut Peer) {
+pub(crate) fn find_coordinator(peer: &mut Peer) {
     let request =
         FindCoordinatorRequest { coordinator_keys: vec![GROUP.to_owned()], ..FindCoordinatorRequest::default() };
     assert_eq!(peer.ask(&request, 4).unwrap().coordinators[0].error_code, 0);

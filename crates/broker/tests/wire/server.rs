@@ -68,8 +68,13 @@ impl Server {
         self.directory.path()
     }
 
-    /// A reading of `/metrics`, by its name without the prefix.
+    /// A whole reading of `/metrics`, by its name without the prefix.
     pub(crate) fn metric(&self, name: &str) -> u64 {
+        self.reading(name) as u64
+    }
+
+    /// A reading of `/metrics`, by its name without the prefix; its labels belong to the name.
+    pub(crate) fn reading(&self, name: &str) -> f64 {
         let http = self.running.as_ref().and_then(RunningBroker::http_address);
         let text = http_get(http.expect("tests' brokers serve HTTP"), "/metrics");
         let line =

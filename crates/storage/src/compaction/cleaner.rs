@@ -12,7 +12,7 @@ use super::plan::{Log, Plan};
 use crate::lane::slot::PartitionKey;
 use crate::log::config::Compaction;
 use crate::partition::Partition;
-use crate::shared::{Counters, Phase, Shared};
+use crate::shared::{Phase, Shared};
 
 /// A log that is due.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Cleaner {
         match pass.run(&due.plan, due.compaction).await {
             Ok(()) => {
                 let took = milliseconds(self.shared.clock.monotonic().saturating_sub(began));
-                Counters::add(&self.shared.cleaning.runs, 1);
+                self.shared.cleaning.runs.add(1);
                 self.shared.cleaning.last_run_ms.store(took, Ordering::Relaxed);
                 debug!(%topic, %index, took, from = %due.plan.first_dirty, upto = %due.plan.upto, "cleaned");
                 true

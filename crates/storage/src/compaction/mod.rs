@@ -19,6 +19,8 @@ use tokio::sync::watch;
 
 pub(crate) use cleaner::run;
 
+use crate::metrics::Count;
+
 /// How the cleaner works; `Default` has Kafka's defaults, but for `enabled`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CleanerSettings {
@@ -67,9 +69,9 @@ pub struct CleanerMetrics {
 #[derive(Debug, Default)]
 pub(crate) struct Cleaning {
     pub(crate) settings: watch::Sender<CleanerSettings>,
-    runs: AtomicU64,
-    read_bytes: AtomicU64,
-    written_bytes: AtomicU64,
+    runs: Count,
+    read_bytes: Count,
+    written_bytes: Count,
     last_run_ms: AtomicU64,
     /// On the monotonic clock.
     seen_at_ms: AtomicU64,
@@ -83,9 +85,9 @@ impl Cleaning {
     pub(crate) fn metrics(&self, now: Duration) -> CleanerMetrics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CleanerMetrics {
-            runs: read(&self.runs),
-            read_bytes: read(&self.read_bytes),
-            written_bytes: read(&self.written_bytes),
+            runs: self.runs.read(),
+            read_bytes: self.read_bytes.read(),
+            written_bytes: self.written_bytes.read(),
             last_run_ms: read(&self.last_run_ms),
             idle_ms: milliseconds(now).saturating_sub(read(&self.seen_at_ms)),
             dirty_percent_max: read(&self.dirty_percent_max),

@@ -22,7 +22,7 @@ use crate::log::config::{Compaction, LogConfig};
 use crate::log::transactions::AbortedTransaction;
 use crate::partition::Partition;
 use crate::segments::{ReadFrom, SegmentEdit, SegmentError, SegmentSummary, SegmentTarget, Staging};
-use crate::shared::{Counters, Phase, Shared};
+use crate::shared::{Phase, Shared};
 
 /// Bytes read at a time; a larger batch is read as a whole.
 const PIECE_BYTES: usize = 1 << 20;
@@ -152,7 +152,7 @@ impl<'a> Pass<'a> {
         let mut pieces = Pieces::new(offsets.clone());
         while let Some(read) = pieces.next(self).await? {
             let (mut batches, mut aborted) = (Vec::with_capacity(read.len()), Vec::new());
-            Counters::add(&self.cleaning().read_bytes, bytes_of(read.iter()));
+            self.cleaning().read_bytes.add(bytes_of(read.iter()));
             for batch in read {
                 let filtered = filter.filter(batch)?;
                 changed |= filtered.changed;
@@ -160,7 +160,7 @@ impl<'a> Pass<'a> {
                 aborted.extend(filtered.aborted);
             }
             let written = bytes_of(batches.iter());
-            Counters::add(&self.cleaning().written_bytes, written);
+            self.cleaning().written_bytes.add(written);
             kept_aborted.extend_from_slice(&aborted);
             if !batches.is_empty() {
                 self.stage(Staging::Append { batches, aborted }).await?;

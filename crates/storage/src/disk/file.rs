@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -21,7 +21,9 @@ use super::cache_price::CachePrice;
 use super::open_files::{OpenFiles, Sync};
 use super::platform;
 use super::read_buffers::ReadBuffers;
-use super::{AlignedBuffer, BLOCK_BYTES, DirEntry, Disk, DiskAnswer, DiskError, DiskOp, ReadCache, Space, WriteSync};
+use super::{
+    AlignedBuffer, BLOCK_BYTES, DirEntry, Disk, DiskAnswer, DiskError, DiskMetrics, DiskOp, ReadCache, Space, WriteSync,
+};
 
 /// Name of the file below the root whose lock says that the directory is in use.
 const LOCK_FILE: &str = ".lock";
@@ -84,6 +86,9 @@ impl FileDisk {
             buffers: ReadBuffers::default(),
             cache_price: CachePrice::default(),
             behind_refused: AtomicBool::new(false),
+            cache_hits: AtomicU64::new(0),
+            cache_misses: AtomicU64::new(0),
+            bypassed_bytes: AtomicU64::new(0),
         });
         let mut disk = Self { queue, files, threads: Vec::new(), root: root.to_owned(), _lock: lock };
         for number in 0..threads.max(1) {
@@ -133,6 +138,17 @@ impl Disk for FileDisk {
         self.files.read_cached(&self.root.join(file), at, length)
     }
 
+    fn metrics(&self) -> DiskMetrics {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        DiskMetrics {
+            cache_hits: read(&self.files.cache_hits),
+            cache_misses: read(&self.files.cache_misses),
+            cache_bypassed_bytes: read(&self.files.bypassed_bytes),
+            queued: self.queue.state.lock().jobs.len() as u64,
+            open_files: self.files.open.count() as u64,
+        }
+    }
+
     fn root(&self) -> &Path {
         &self.root
     }
@@ -163,6 +179,10 @@ struct FileOps {
     cache_price: CachePrice,
     /// The file system does not know how to write past its cache.
     behind_refused: AtomicBool,
+    /// As in `DiskMetrics`.
+    cache_hits: AtomicU64,
+    cache_misses: AtomicU64,
+    bypassed_bytes: AtomicU64,
 }
 
 impl FileOps {
@@ -236,8 +256,10 @@ impl FileOps {
     fn read_cached(&self, full: &Path, at: u64, length: usize) -> Option<Bytes> {
         let file = self.open.readable(full).ok()?;
         let mut buffer = self.buffers.take(length);
-        let read = platform::read_cached(&file, buffer.as_mut_slice(), at)?;
-        Some(buffer.freeze(read))
+        let read = platform::read_cached(&file, buffer.as_mut_slice(), at);
+        let counter = if read == Some(length) { &self.cache_hits } else { &self.cache_misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        Some(buffer.freeze(read?))
     }
 
     fn write(&self, full: &Path, at: u64, data: &[Bytes], sync: WriteSync) -> io::Result<()> {
@@ -284,6 +306,7 @@ impl FileOps {
             self.behind_refused.store(true, Ordering::Relaxed);
             return platform::write_pieces(file, data, at);
         }
+        self.bypassed_bytes.fetch_add(whole_end - at, Ordering::Relaxed);
         platform::write_pieces(file, &rest, whole_end)
     }
 }
@@ -373,3 +396,6 @@ fn space(path: &Path) -> io::Result<Space> {
     let stat = rustix::fs::statvfs(path)?;
     Ok(Space { total: stat.f_blocks * stat.f_frsize, usable: stat.f_bavail * stat.f_frsize })
 }
+
+#[cfg(test)]
+mod tests;

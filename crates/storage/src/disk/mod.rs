@@ -109,6 +109,21 @@ pub struct Space {
     pub usable: u64,
 }
 
+/// What a disk has seen and holds: counters since it was opened unless said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskMetrics {
+    /// Reads that were to be answered without waiting for the device, and were,
+    pub cache_hits: u64,
+    /// and those for which the page cache lacked something.
+    pub cache_misses: u64,
+    /// Bytes written past the page cache because keeping them there would have been dear.
+    pub cache_bypassed_bytes: u64,
+    /// Operations that wait for an I/O thread now.
+    pub queued: u64,
+    /// Files that are open now.
+    pub open_files: u64,
+}
+
 /// Why a disk operation failed; what the caller does differently is in `kind`.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation} {path:?}: {reason}")]
@@ -167,6 +182,11 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn read_cached(&self, file: &Path, at: u64, length: usize) -> Option<Bytes> {
         let _ = (file, at, length);
         None
+    }
+
+    /// What the disk has seen and holds; zeros when it does not count.
+    fn metrics(&self) -> DiskMetrics {
+        DiskMetrics::default()
     }
 
     /// Where the disk's root lies, for messages and DescribeLogDirs.

@@ -74,6 +74,11 @@ impl OpenFiles {
         }
     }
 
+    /// How many files are open.
+    pub(super) fn count(&self) -> usize {
+        self.state.lock().files.len()
+    }
+
     /// Closes the file, or all files in the directory, of that name.
     pub(super) fn forget(&self, path: &Path) {
         self.state.lock().files.retain(|(open, _), _| !open.starts_with(path));

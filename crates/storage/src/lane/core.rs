@@ -253,6 +253,11 @@ impl LaneCore {
         SlotId { lane: self.lane, sequence: self.published_low_water }
     }
 
+    /// Bytes of slots, durable or about to be, that are not yet in their segments.
+    pub(crate) fn unsettled_bytes(&self) -> usize {
+        self.unsettled_bytes
+    }
+
     /// Bytes that were appended and are not yet in their segments.
     pub(crate) fn pending_bytes(&self) -> usize {
         self.waiting_bytes + self.unsettled_bytes

@@ -14,7 +14,7 @@ use super::slot::{PartitionKey, Slot, SlotEntryBody, encode};
 use super::ticket::SlotFate;
 use crate::disk::DiskError;
 use crate::room::Writer;
-use crate::shared::{Counters, Phase, Shared};
+use crate::shared::{Phase, Shared};
 use crate::slots::{Put, SlotId, SlotStore};
 
 /// How long the lane is idle before a mark slot covers its last data slot.
@@ -75,6 +75,7 @@ async fn store(shared: &Shared, slots: &dyn SlotStore, sealed: SealedSlot) -> An
     drop(entries);
     let id = SlotId { lane: seal.lane, sequence: seal.sequence };
     loop {
+        let began = shared.clock.monotonic();
         let answer = slots.put(id, bytes.clone()).await;
         match &answer {
             Err(error) if shared.waits_for_space(error) => {
@@ -87,8 +88,10 @@ async fn store(shared: &Shared, slots: &dyn SlotStore, sealed: SealedSlot) -> An
                 if answer.is_ok() {
                     shared.room.set_refused(Writer::Lane, false);
                 }
-                Counters::add(&shared.counters.slots_written, 1);
-                Counters::add(&shared.counters.slot_bytes_written, bytes.len() as u64);
+                let counters = &shared.counters;
+                counters.slots_written.add(1);
+                counters.slot_bytes_written.add(bytes.len() as u64);
+                counters.slot_times.observe(shared.clock.monotonic().saturating_sub(began));
                 return Answered { slot, fate, answer };
             }
         }
@@ -101,10 +104,11 @@ fn handle(shared: &Shared, answered: Answered) {
         Ok(Put::Stored) if !shared.is_halted() => {
             let effect = shared.lane.lock().put_done(slot, fate);
             if let LaneEffect::Acknowledge(durable) = effect {
+                let now = shared.clock.monotonic();
                 for slot in durable {
                     acknowledge(shared, &slot.slot);
                     slot.fate.durable();
-                    if shared.queue.lock().push(slot.slot, shared.limits.settle_bytes) {
+                    if shared.queue.lock().push(slot.slot, now, shared.limits.settle_bytes) {
                         shared.settle_work.notify_one();
                     }
                 }

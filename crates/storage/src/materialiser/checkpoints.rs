@@ -19,13 +19,15 @@ use crate::log::partition_log::{Fault, PartitionLog};
 use crate::partition::Partition;
 use crate::room::Writer;
 use crate::segments::{PartitionCheckpoint, SegmentEdit, SegmentError};
-use crate::shared::Counters;
 
 /// What a checkpoint covers.
 #[derive(Debug)]
 struct Covers {
     /// Slots below.
     upto: u64,
+    /// When it began, and when the oldest change that it covers came, on the monotonic clock.
+    began: Duration,
+    changed_since: Duration,
     partitions: BTreeSet<PartitionKey>,
     /// What follows when it is durable.
     edits: Vec<SegmentEdit>,
@@ -122,7 +124,8 @@ impl Materialiser {
         let segments = Arc::clone(&self.shared.segments);
         let writing =
             async move { if checkpoints.is_empty() { Ok(()) } else { segments.checkpoint(checkpoints).await } };
-        let covers = Covers { upto: self.settled_upto, partitions: keys, edits, switches };
+        let (began, changed_since) = (self.shared.clock.monotonic(), self.dirty_since);
+        let covers = Covers { upto: self.settled_upto, began, changed_since, partitions: keys, edits, switches };
         self.taking = Some(Taking { writing: maybe_done(writing.boxed()), covers });
         // At once, so that the segments are covered as they are now.
         let _ = written(&mut self.taking).now_or_never();
@@ -161,11 +164,21 @@ impl Materialiser {
 
     async fn checkpointed(&mut self, covers: Covers) -> Result<(), SegmentError> {
         self.shared.room.set_refused(Writer::Segments, false);
-        Counters::add(&self.shared.counters.checkpoints, 1);
+        let counters = &self.shared.counters;
+        counters.checkpoints.add(1);
+        counters.checkpoint_times.observe(self.shared.clock.monotonic().saturating_sub(covers.began));
+        self.tell_uncheckpointed();
         self.shared.lane.lock().checkpointed(covers.upto);
         self.shared.lane_work.notify_one();
         covers.switches.into_iter().for_each(Switch::make);
         self.drop_segments(covers.edits).await
+    }
+
+    /// Says since when changes wait for a checkpoint.
+    pub(super) fn tell_uncheckpointed(&self) {
+        let waiting = (!self.dirty.is_empty()).then_some(self.dirty_since);
+        let oldest = self.taking.as_ref().map(|taking| taking.covers.changed_since).or(waiting);
+        self.shared.counters.uncheckpointed_since.set(oldest);
     }
 
     /// Removes segments below log starts that are durable now.

@@ -166,16 +166,19 @@ async fn bit_rot_in_an_acknowledged_slot_takes_the_partitions_it_hits_offline() 
         let (storage, report) = open(&disk, 2, &["a", "b", "idle"]).await;
         let found: Vec<&str> = report.offline.iter().map(|(topic, _, _)| topic.as_ref()).collect();
         assert_eq!(found, offline, "bit turned at {place}: {report:?}");
-        assert_eq!(report.slots_damaged, 1);
+        assert_eq!((report.slots_damaged, storage.metrics().partitions_offline), (1, offline.len() as u64));
         assert_eq!(all(&partition(&storage, "b")).await, ["1", "2"]);
         let refused = partition(&storage, "a").append([plain(&["x"], 1)], AppendOrigin::Client, NOW).unwrap_err();
         assert!(matches!(refused, AppendError::Offline(_)));
         let evidence = disk.read_file("aside/lane-1/00000000.slots".into()).await.unwrap();
         assert!(evidence.is_some_and(|bytes| bytes.starts_with(b"MILLSLOT")), "the damaged lane is kept");
         storage.close().await.unwrap();
-        let (_, report) = open(&disk, 3, &["a", "b", "idle"]).await;
+        let (storage, report) = open(&disk, 3, &["a", "b", "idle"]).await;
         let found: Vec<&str> = report.offline.iter().map(|(topic, _, _)| topic.as_ref()).collect();
         assert_eq!(found, offline, "a later start does not serve them as if nothing was lost");
+        assert_eq!(storage.metrics().partitions_offline, offline.len() as u64);
+        storage.delete_topics(&[partition(&storage, "a").topic_id()]).await.unwrap();
+        assert_eq!(storage.metrics().partitions_offline, offline.len() as u64 - 1);
     }
 }
 
@@ -333,7 +336,7 @@ async fn below_the_reserve_producers_are_refused_and_the_broker_is_not() {
         tokio::task::yield_now().await;
     }
     let refused = partition.append([plain(&["2"], 1)], AppendOrigin::Client, NOW).unwrap_err();
-    assert_eq!(refused, AppendError::NoSpace);
+    assert_eq!((refused, storage.metrics().refused_for_space), (AppendError::NoSpace, 1));
     let commit = partition.append([plain(&["2"], 1)], AppendOrigin::Coordinator, NOW).unwrap();
     commit.durable().await.unwrap();
     simulated.set_faults(Faults::default());

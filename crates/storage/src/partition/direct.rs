@@ -67,6 +67,8 @@ pub(crate) struct DirectRound {
     run: DirectRun,
     write: SegmentRun,
     durability: Durability,
+    /// On the monotonic clock.
+    began: Duration,
 }
 
 impl Partition {
@@ -133,14 +135,16 @@ impl Partition {
         }
         let run = log.direct.begin_write()?;
         let write = self.run(&log, run.batches.clone(), run.aborted.clone());
-        Some(DirectRound { run, write, durability: log.path })
+        Some(DirectRound { run, write, durability: log.path, began: self.shared.clock.monotonic() })
     }
 
     fn end_direct(&self, round: DirectRound, done: Result<(), SegmentError>) -> Result<(), WaitsForSpace> {
-        let DirectRound { run, durability, .. } = round;
+        let DirectRound { run, durability, began, .. } = round;
         match done {
             Ok(()) => {
                 self.shared.room.set_refused(Writer::Direct, false);
+                let time = self.shared.clock.monotonic().saturating_sub(began);
+                self.shared.counters.wrote_directly(durability, run.bytes, time);
                 self.direct_written(&run, durability);
                 Ok(())
             }

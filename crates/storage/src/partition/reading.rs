@@ -31,7 +31,9 @@ impl Partition {
                 return Ok(ReadSlice { offsets, ..ReadSlice::default() });
             }
             if from >= log.tail_start() {
-                return Ok(self.slice(&log, from, log.read_tail(from, limit, bytes_max, at_least_one_batch), upto));
+                let chunks = log.read_tail(from, limit, bytes_max, at_least_one_batch);
+                self.shared.counters.tail_hits.add(u64::from(!chunks.is_empty()));
+                return Ok(self.slice(&log, from, chunks, upto));
             }
             log.segments_read = Some(self.shared.clock.monotonic());
             (offsets, limit)
@@ -39,6 +41,7 @@ impl Partition {
         if from >= limit {
             return Ok(ReadSlice { offsets, ..ReadSlice::default() });
         }
+        self.shared.counters.tail_misses.add(1);
         let chunks = self.shared.segments.read(self.key, ReadFrom::Offset(from), bytes_max).await;
         let log = self.log.lock();
         check_readable(&log)?;

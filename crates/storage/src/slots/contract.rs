@@ -45,6 +45,10 @@ async fn contract(store: &dyn SlotStore) {
         store.release(id).await.unwrap();
     }
     let (id, bytes) = slot(1, 39);
+    let space = store.space();
+    // The slot of lane 2 is left too.
+    assert_eq!(space.used_bytes, 2 * bytes.len() as u64);
+    assert!(space.bytes >= space.used_bytes, "{space:?}");
     assert_eq!(store.get(id).await.unwrap(), Some(bytes));
 }
 

@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 
-use super::{PresentSlot, Put, SlotId, SlotLimits, SlotStore};
+use super::{PresentSlot, Put, SlotId, SlotLimits, SlotSpace, SlotStore};
 use crate::disk::DiskError;
 use crate::lane::slot::{SlotKind, decode_header};
 
@@ -50,5 +50,10 @@ impl SlotStore for MemorySlots {
 
     fn limits(&self) -> SlotLimits {
         SlotLimits { in_flight_max: 1, slot_bytes_max: 4 << 20 }
+    }
+
+    fn space(&self) -> SlotSpace {
+        let bytes = self.slots.lock().values().map(|slot| slot.len() as u64).sum();
+        SlotSpace { files: 0, bytes, used_bytes: bytes }
     }
 }

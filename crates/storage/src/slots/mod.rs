@@ -47,6 +47,17 @@ pub struct PresentSlot {
     pub bytes: u64,
 }
 
+/// What a store takes of its medium.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotSpace {
+    /// Files or objects,
+    pub files: u64,
+    /// their bytes,
+    pub bytes: u64,
+    /// and those of them that are slots which are not released.
+    pub used_bytes: u64,
+}
+
 /// Where slots are kept. Puts of different slots may overlap; slots of a lane are put in sequence order.
 pub trait SlotStore: fmt::Debug + Send + Sync {
     /// Makes a slot durable. `bytes` are an encoded slot. Putting the same bytes again is harmless.
@@ -66,6 +77,9 @@ pub trait SlotStore: fmt::Debug + Send + Sync {
 
     /// What the store takes at a time.
     fn limits(&self) -> SlotLimits;
+
+    /// What the store takes of its medium now.
+    fn space(&self) -> SlotSpace;
 }
 
 #[cfg(test)]

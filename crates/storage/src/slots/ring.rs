@@ -14,7 +14,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, ready};
 use parking_lot::Mutex;
 
-use super::{PresentSlot, Put, SlotId, SlotLimits, SlotStore};
+use super::{PresentSlot, Put, SlotId, SlotLimits, SlotSpace, SlotStore};
 use crate::disk::{ASIDE_DIR, AlignedBuffer, BLOCK_BYTES, Disk, DiskError, DiskOp, WriteSync};
 use crate::lane::session::Session;
 use crate::lane::slot::decode_header;
@@ -306,5 +306,14 @@ impl SlotStore for FileRing {
 
     fn limits(&self) -> SlotLimits {
         self.limits
+    }
+
+    fn space(&self) -> SlotSpace {
+        let state = self.state.lock();
+        SlotSpace {
+            files: state.files.len() as u64,
+            bytes: state.files.values().map(|file| file.bytes).sum(),
+            used_bytes: state.slots.values().map(|place| place.bytes).sum(),
+        }
     }
 }
