@@ -18,9 +18,11 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn look(binary: &Path) -> Result<Self> {
+    /// `built_here`: whether the binary is of this checkout, whose commit is then told.
+    pub(super) fn look(binary: &Path, built_here: bool) -> Result<Self> {
         let cpu = fs::read_to_string("/proc/cpuinfo")?;
         let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).and_then(|rest| rest.split_once(": "));
+        let commit = if built_here { commit()? } else { "another build".to_owned() };
         Ok(Self {
             cores: std::thread::available_parallelism()?.get(),
             processor: model.map_or("unknown", |(_, name)| name).to_owned(),
@@ -28,7 +30,7 @@ impl Machine {
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             kafka: kafka_version()?,
             java: java_version()?,
-            millstream: format!("{} ({})", first_line(Command::new(binary).arg("--version"))?, commit()?),
+            millstream: format!("{} ({commit})", first_line(Command::new(binary).arg("--version"))?),
         })
     }
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 
 use self::{
     contestant::{Contestant, Who, words},
@@ -69,8 +70,11 @@ impl Args {
     }
 
     fn is_whole(&self) -> bool {
-        let everybody = Who::ALL.iter().all(|who| self.contestants.contains(who));
-        self.rows.is_empty() && !self.quick && self.binary.is_none() && everybody
+        self.rows.is_empty() && !self.quick && self.binary.is_none() && self.is_everybody()
+    }
+
+    fn is_everybody(&self) -> bool {
+        Who::ALL.iter().all(|who| self.contestants.contains(who))
     }
 
     fn conditions(&self) -> Conditions {
@@ -83,7 +87,13 @@ impl Args {
         if !self.rows.is_empty() {
             line += &format!(" --rows {}", self.rows.join(","));
         }
-        for (given, option) in [(self.quick, " --quick"), (self.long, " --long")] {
+        if !self.is_everybody() {
+            let names = self.contestants.iter().filter_map(|who| Some(who.to_possible_value()?.get_name().to_owned()));
+            line += &format!(" --contestants {}", names.collect::<Vec<_>>().join(","));
+        }
+        for (given, option) in
+            [(self.quick, " --quick"), (self.long, " --long"), (self.binary.is_some(), " --binary …")]
+        {
             line += if given { option } else { "" };
         }
         line
@@ -109,7 +119,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let priority = surroundings::prepare()?;
     let mut comparison = Comparison {
         command: args.command(),
-        machine: machine::Machine::look(&binary)?,
+        machine: machine::Machine::look(&binary, args.binary.is_none())?,
         priority,
         warmed: args.conditions().warm_up(),
         sections: Vec::new(),

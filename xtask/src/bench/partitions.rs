@@ -15,23 +15,22 @@ use super::{
 /// How many, and what is done with them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
+    topics: u64,
     partitions_each: u64,
-    /// Topics in one request.
+    /// Topics in one request: Kafka refuses one that makes more than 10,000 records of its metadata.
     per_request: &'static str,
     /// Whether each partition gets a record and the broker is killed; otherwise single records go to a topic's partitions.
     used_and_killed: bool,
 }
 
-/// Topics of both scales.
-const TOPICS: &str = "10";
-const TOPIC_COUNT: u64 = 10;
 /// Records to partitions in random order, one in flight.
 const RANDOM_RECORDS: u64 = 20_000;
 
 impl Scale {
-    pub(super) const TEN_THOUSAND: Self = Self { partitions_each: 1000, per_request: "10", used_and_killed: true };
+    pub(super) const TEN_THOUSAND: Self =
+        Self { topics: 10, partitions_each: 1000, per_request: "5", used_and_killed: true };
     pub(super) const HUNDRED_THOUSAND: Self =
-        Self { partitions_each: 10_000, per_request: "1", used_and_killed: false };
+        Self { topics: 20, partitions_each: 5000, per_request: "1", used_and_killed: false };
 }
 
 pub(super) fn run(scale: &Scale, broker: &Contestant, conditions: Conditions) -> Result<Measured> {
@@ -39,7 +38,8 @@ pub(super) fn run(scale: &Scale, broker: &Contestant, conditions: Conditions) ->
     fresh.start()?;
     fresh.rest()?;
     let each = conditions.scaled(scale.partitions_each);
-    let named = ["--topic", "many", "--count", TOPICS];
+    let topics = scale.topics.to_string();
+    let named = ["--topic", "many", "--count", &topics];
     let (pid, begun) = (fresh.pid()?, Instant::now());
     let cpu = measure::broker_cpu(pid)?;
     let shape = ["create-topics", "--partitions", &each.to_string(), "--per-request", scale.per_request];
@@ -50,7 +50,7 @@ pub(super) fn run(scale: &Scale, broker: &Contestant, conditions: Conditions) ->
     let mut measured = vec![(figures::CREATE, created), (figures::CREATE_CPU, cpu)];
     measured.push((figures::CREATED_MEMORY, memory(&fresh)?));
     if scale.used_and_killed {
-        measured.extend(use_and_kill(&mut fresh, each, &words(&named))?);
+        measured.extend(use_and_kill(&mut fresh, scale.topics, each, &words(&named))?);
     } else {
         measured.extend(restart_and_produce(&mut fresh, each, &words(&named), conditions)?);
     }
@@ -59,14 +59,14 @@ pub(super) fn run(scale: &Scale, broker: &Contestant, conditions: Conditions) ->
     Ok(measured)
 }
 
-fn use_and_kill(broker: &mut Contestant, each: u64, named: &[String]) -> Result<Measured> {
-    record_each(broker, each)?;
+fn use_and_kill(broker: &mut Contestant, topics: u64, each: u64, named: &[String]) -> Result<Measured> {
+    record_each(broker, topics, each)?;
     let used = memory(broker)?;
     broker.stop()?;
     let clean = broker.start_until_usable(named)?;
     broker.rest()?;
     let restarted = memory(broker)?;
-    record_each(broker, each)?;
+    record_each(broker, topics, each)?;
     broker.kill();
     let killed = broker.start_until_usable(named)?;
     Ok(vec![
@@ -104,8 +104,8 @@ fn restart_and_produce(
 }
 
 /// A record in each partition.
-fn record_each(broker: &Contestant, each: u64) -> Result<()> {
-    for number in 0..TOPIC_COUNT {
+fn record_each(broker: &Contestant, topics: u64, each: u64) -> Result<()> {
+    for number in 0..topics {
         let (topic, requests) = (format!("many-{number}"), each.to_string());
         let shape = ["produce", "--topic", &topic, "--batch-size", "1", "--record-size", "100", "--in-flight", "64"];
         broker.load(&words(&[&shape[..], &["--requests", &requests]].concat()))?;

@@ -271,7 +271,7 @@ pub(super) static ROWS: [Row; 35] = [
     ),
     once(
         "partitions-10k",
-        "10,000 partitions: 10 topics of 1,000 in one request",
+        "10,000 partitions: 10 topics of 1,000, five in a request",
         PARTITIONS_NOTE,
         Load::Partitions(partitions::Scale::TEN_THOUSAND),
     ),
@@ -280,7 +280,7 @@ pub(super) static ROWS: [Row; 35] = [
         long: true,
         ..row(
             "partitions-100k",
-            "100,000 partitions: 10 topics of 10,000, a request each",
+            "100,000 partitions: 20 topics of 5,000, a request each",
             "A new broker, once; Millstream alone. Then single records, one in flight, to the partitions of a topic in random order.",
             Load::Partitions(partitions::Scale::HUNDRED_THOUSAND),
         )

@@ -69,6 +69,8 @@ pub(super) fn text(report: &Report) -> String {
         let (records, per_second) = (grouped(report.records), grouped(report.records_per_second.round() as u64));
         line(format_args!("  {records} records, {per_second} records/s"));
         line(format_args!("  {} of batches, {:.1} MB/s", megabytes(report.bytes), report.megabytes_per_second));
+    } else if report.bytes > 0 {
+        line(format_args!("  {}, {:.1} MB/s", megabytes(report.bytes), report.megabytes_per_second));
     }
     if let Some(payload) = report.payload_bytes.filter(|payload| *payload > 0) {
         let share = 100.0 * report.bytes as f64 / payload as f64;
@@ -175,6 +177,12 @@ mod tests {
           latency p50 0.106 ms  p99 0.227 ms  p99.9 12.3 ms  max 60.0 ms
           the load generator used 0.25 s of CPU
         ");
+    }
+
+    #[test]
+    fn bytes_without_records_are_shown_as_well() {
+        let written = Report { load: "disk", records: 0, payload_bytes: None, ..report() };
+        assert!(text(&written).contains("\n  1000.0 MB, 400.0 MB/s\n"), "{}", text(&written));
     }
 
     #[test]
