@@ -3,6 +3,7 @@
 
 mod bad_directory;
 mod broker;
+mod every_call;
 mod failed_io;
 mod full_disk;
 mod gate;
