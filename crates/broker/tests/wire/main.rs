@@ -12,3 +12,4 @@ mod protocol;
 mod records;
 mod server;
 mod topic;
+mod wake_ups;
