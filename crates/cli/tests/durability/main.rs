@@ -9,6 +9,7 @@ mod full_disk;
 mod gate;
 mod history;
 mod kill;
+mod many_partitions;
 mod reading;
 mod requirement;
 mod small_disk;
