@@ -1,5 +1,7 @@
 //! The engine through its façade, over both seams' memory implementations.
 
+mod fetch_limits;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -13,3 +13,4 @@ mod protocol;
 mod records;
 mod server;
 mod topic;
+mod wake_ups;

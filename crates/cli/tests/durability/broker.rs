@@ -14,6 +14,9 @@ use tokio::time::timeout;
 /// More than any start or end takes, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a broker that has failed takes to end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// How a broker is started.
 #[derive(Clone, Debug)]
 pub(crate) struct Starter {
@@ -69,6 +72,19 @@ impl Starter {
     /// Starts a broker and waits until it serves requests.
     pub(crate) async fn start(&self) -> Broker {
         self.spawn().serving().await
+    }
+
+    /// Starts a broker that may refuse to start: then there is only its exit code.
+    pub(crate) async fn try_start(&self) -> Result<Broker, ExitStatus> {
+        let mut started = self.spawn();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(started.child.stdout.take().unwrap());
+        timeout(PATIENCE, stdout.read_line(&mut line)).await.expect("it serves or ends").unwrap();
+        if line.is_empty() {
+            return Err(timeout(PATIENCE, started.child.wait()).await.expect("it ends").unwrap());
+        }
+        let address = line.trim().strip_prefix("listening on ").expect("it says where it listens").parse().unwrap();
+        Ok(Broker { process: started, address })
     }
 
     /// Starts a broker that must refuse to start; answers what it said on stderr.
@@ -145,6 +161,12 @@ impl Broker {
     /// Waits for a process that ends by itself.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         timeout(PATIENCE, self.process.child.wait()).await.expect("the broker ends").unwrap()
+    }
+
+    /// Waits a while for the end of a process that may go on; says how it ended.
+    pub(crate) async fn may_end(&mut self) -> Option<ExitStatus> {
+        let ended = timeout(LAST_WORDS, self.process.child.wait()).await.ok()?;
+        Some(ended.unwrap())
     }
 
     /// Whether it is still there.

@@ -15,18 +15,25 @@ use crate::synced::can_trace;
 use crate::workload::Scene;
 
 const SENDER: u32 = 1;
-const RECORDS: u64 = 50;
+pub(crate) const RECORDS: u64 = 50;
+
+/// Whether a start finds the topics.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Topics {
+    AreThere,
+    AreToBeMade,
+}
 
 /// A broker whose device may fail, and what a client was told.
-struct Device {
-    scene: Scene,
+pub(crate) struct Device {
+    pub(crate) scene: Scene,
     gate: Gate,
-    starter: Starter,
+    pub(crate) starter: Starter,
     sent: u64,
 }
 
 impl Device {
-    async fn new(directory: &Path) -> Self {
+    pub(crate) async fn new(directory: &Path) -> Self {
         let gate = Gate::open().await;
         let address = gate.address.to_string();
         let starter = Starter::new(directory).with(&["--advertised", &address]);
@@ -35,13 +42,17 @@ impl Device {
         Self { scene, gate, starter, sent: 0 }
     }
 
-    fn lead_to(&self, broker: Broker) -> Broker {
-        self.gate.lead_to(Some(broker.address));
+    pub(crate) fn lead_to(&self, broker: Broker) -> Broker {
+        self.lead_to_it(&broker);
         broker
     }
 
+    pub(crate) fn lead_to_it(&self, broker: &Broker) {
+        self.gate.lead_to(Some(broker.address));
+    }
+
     /// Sends records one by one until one is not acknowledged, or they are enough.
-    async fn produce(&mut self) {
+    pub(crate) async fn produce(&mut self) {
         let config = self.scene.config().with("retries", "0").with("linger.ms", "0").with("acks", "all");
         let producer = Producer::new(&config).unwrap();
         let partition = TopicPartition::new("one", 0);
@@ -57,9 +68,17 @@ impl Device {
     }
 
     /// A start without faults, after which everything is as it was promised.
-    async fn recovers(&mut self) {
+    pub(crate) async fn recovers(&mut self) {
+        self.recovers_and_makes(Topics::AreThere).await;
+    }
+
+    /// The same; the topics may have to be made first.
+    pub(crate) async fn recovers_and_makes(&mut self, topics: Topics) {
         let before = self.scene.history().acknowledged_count();
         let broker = self.lead_to(self.starter.start().await);
+        if topics == Topics::AreToBeMade {
+            self.scene.make_topics().await;
+        }
         self.produce().await;
         assert_eq!(self.scene.history().acknowledged_count(), before + RECORDS as usize);
         let found = everything(&self.scene).await;

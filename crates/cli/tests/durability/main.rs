@@ -3,11 +3,13 @@
 
 mod bad_directory;
 mod broker;
+mod every_call;
 mod failed_io;
 mod full_disk;
 mod gate;
 mod history;
 mod kill;
+mod many_partitions;
 mod reading;
 mod requirement;
 mod small_disk;
