@@ -12,7 +12,9 @@ pub(super) const CONTROLLERS_CLOSED: Effect = InPart("the listeners named here a
 pub(super) const DELETED_AT_ONCE: Effect =
     None("removed files go at once: readers hold them open as long as they need");
 pub(super) const FLUSHED_ANYWAY: Effect =
-    None("with `fsync` every write is synced before its answer; for `os` this comes with the next release");
+    InPart("under `millstream.durability=os`; with `fsync` every write is synced before its answer");
+pub(super) const FLUSHED_WHEN_DUE: Effect =
+    InPart("as the default of `log.flush.interval.ms`; a sync comes when it is due, not at the next check");
 pub(super) const GIVEN_AT_START: Effect =
     InPart("as given at start; what is set while the broker runs is kept and shown only");
 pub(super) const KAFKA_TESTS: Effect = None("exists for Kafka's own tests");

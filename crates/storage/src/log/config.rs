@@ -20,6 +20,11 @@ pub enum Durability {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     pub durability: Durability,
+    /// `flush.messages`: under `Durability::Os` a write is synced before it is acknowledged when so many records would
+    /// not be. Under `Fsync` each is anyway.
+    pub flush_messages: Option<u64>,
+    /// `flush.ms`: under `Durability::Os` no record stays unsynced for longer.
+    pub flush_ms: Option<u64>,
     /// `segment.bytes`: a segment that would grow beyond is closed and a new one begun.
     pub segment_bytes: u32,
     /// `segment.ms`: as `segment_bytes`, by the time between a segment's first record and the next append.
@@ -67,6 +72,8 @@ impl Default for LogConfig {
     fn default() -> Self {
         Self {
             durability: Durability::Fsync,
+            flush_messages: None,
+            flush_ms: None,
             segment_bytes: 1 << 30,
             segment_ms: 7 * 24 * 3600 * 1000,
             segment_index_bytes: 10 << 20,

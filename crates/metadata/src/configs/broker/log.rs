@@ -7,8 +7,9 @@ use crate::configs::Importance::{High, Low, Medium};
 use crate::configs::Update::{ClusterWide, PerBroker, ReadOnly};
 use crate::configs::Valid::{Any, AtLeast, Between, BetweenDecimal, BetweenOrMinusOne, ListOf, NonEmptyListOf, OneOf};
 use crate::configs::reason::{
-    CLEANED_IN_PIECES, DELETED_AT_ONCE, FLUSHED_ANYWAY, GIVEN_AT_START, NO_POOLS, NO_PREALLOCATION, NO_PURGATORY,
-    NO_REPLICAS, NO_TIERING, ONE_CLEANER, ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, OWN_INTERVALS, ROLLED_ON_TIME,
+    CLEANED_IN_PIECES, DELETED_AT_ONCE, FLUSHED_ANYWAY, FLUSHED_WHEN_DUE, GIVEN_AT_START, NO_POOLS, NO_PREALLOCATION,
+    NO_PURGATORY, NO_REPLICAS, NO_TIERING, ONE_CLEANER, ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, OWN_INTERVALS,
+    ROLLED_ON_TIME,
 };
 use crate::configs::row::{boolean, double, hours, int, list, long, minutes, same, string};
 
@@ -67,7 +68,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Default of the topics' `flush.ms`, in milliseconds; unset follows `log.flush.scheduler.interval.ms`."),
     int("log.flush.offset.checkpoint.interval.ms", Is("60000"), AtLeast(0), High, ReadOnly, OWN_CHECKPOINTS)
         .doc("Time between checkpoints of the recovery point, in milliseconds."),
-    long("log.flush.scheduler.interval.ms", Is("9223372036854775807"), Any, High, ReadOnly, FLUSHED_ANYWAY)
+    long("log.flush.scheduler.interval.ms", Is("9223372036854775807"), Any, High, ReadOnly, FLUSHED_WHEN_DUE)
         .doc("Time between checks for logs that are due to be synced, in milliseconds."),
     int("log.flush.start.offset.checkpoint.interval.ms", Is("60000"), AtLeast(0), High, ReadOnly, OWN_CHECKPOINTS)
         .doc("Time between checkpoints of the log start offsets, in milliseconds."),
