@@ -100,6 +100,7 @@ fn log_config(config: &configs::LogConfig, timestamp_type: TimestampType) -> Log
         flush_ms: unless_never(config.flush_ms),
         segment_bytes: config.segment_bytes.unsigned_abs(),
         segment_ms: config.segment_ms.unsigned_abs(),
+        segment_jitter_ms: config.segment_jitter_ms.max(0).unsigned_abs(),
         segment_index_bytes: config.segment_index_bytes.unsigned_abs(),
         retention: if config.cleanup_delete { retention(config) } else { Retention::default() },
         compaction: config.cleanup_compact.then(|| Compaction {

@@ -62,6 +62,7 @@ pub struct LogConfig {
     pub retention_ms: i64,
     pub segment_bytes: i32,
     pub segment_index_bytes: i32,
+    pub segment_jitter_ms: i64,
     pub segment_ms: i64,
 }
 
@@ -110,6 +111,7 @@ impl LogConfig {
             retention_ms: read.long("retention.ms"),
             segment_bytes: read.int("segment.bytes"),
             segment_index_bytes: read.int("segment.index.bytes"),
+            segment_jitter_ms: read.long("segment.jitter.ms"),
             segment_ms: read.long("segment.ms"),
         }
     }

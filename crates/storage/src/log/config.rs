@@ -29,6 +29,8 @@ pub struct LogConfig {
     pub segment_bytes: u32,
     /// `segment.ms`: as `segment_bytes`, by the time between a segment's first record and the next append.
     pub segment_ms: u64,
+    /// `segment.jitter.ms`: up to so much, different for each segment, is taken off `segment_ms`.
+    pub segment_jitter_ms: u64,
     /// `segment.index.bytes`: a segment whose index is full is closed.
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`: bytes of log between two index entries.
@@ -76,6 +78,7 @@ impl Default for LogConfig {
             flush_ms: None,
             segment_bytes: 1 << 30,
             segment_ms: 7 * 24 * 3600 * 1000,
+            segment_jitter_ms: 0,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             retention: Retention::default(),
