@@ -12,7 +12,7 @@ use millstream_storage::Partition;
 use tracing::warn;
 
 use crate::Broker;
-use crate::settings::cleaner_settings;
+use crate::settings::{cleaner_settings, producer_expiration_ms};
 
 /// Starts the tasks.
 pub(crate) fn begin(broker: &Arc<Broker>) {
@@ -55,7 +55,10 @@ async fn every(broker: Weak<Broker>, interval: Duration, chore: fn(&Broker, &Par
 
 /// Forgets what idempotent producers last wrote that have been silent for long (KIP-854).
 fn forget_silent_producers(broker: &Broker, log: &Partition) {
-    log.expire_producers(TimestampMs(broker.now().0.saturating_sub(broker.settings().producer_expiration_ms)));
+    let image = broker.image();
+    let first = image.brokers().first().copied().unwrap_or_default();
+    let expiration_ms = producer_expiration_ms(image.broker_layers(first));
+    log.expire_producers(TimestampMs(broker.now().0.saturating_sub(expiration_ms)));
 }
 
 /// Removes what has outlived `retention.ms` and `retention.bytes`, as `cleanup.policy=delete` says.

@@ -68,8 +68,6 @@ pub(crate) struct Settings {
     pub(crate) offsets_topic_replication_factor: i16,
     /// `broker.rack`.
     pub(crate) rack: Option<String>,
-    /// `producer.id.expiration.ms`.
-    pub(crate) producer_expiration_ms: i64,
     /// `producer.id.expiration.check.interval.ms`.
     pub(crate) producer_expiration_check: Duration,
     /// `log.retention.check.interval.ms`.
@@ -102,7 +100,6 @@ impl Settings {
             offsets_topic_partitions: read.int("offsets.topic.num.partitions"),
             offsets_topic_replication_factor: (read.number("offsets.topic.replication.factor") as i16).min(nodes),
             rack: read.given_text("broker.rack"),
-            producer_expiration_ms: read.number("producer.id.expiration.ms"),
             producer_expiration_check: read.milliseconds("producer.id.expiration.check.interval.ms"),
             retention_check: read.milliseconds("log.retention.check.interval.ms"),
             groups: GroupSettings {
@@ -150,6 +147,11 @@ impl ConnectionLimits {
             connections_per_ip_max: read.size("max.connections.per.ip"),
         }
     }
+}
+
+/// `producer.id.expiration.ms` as it is now.
+pub(crate) fn producer_expiration_ms(node: Layers<'_>) -> i64 {
+    Reader(node).number("producer.id.expiration.ms")
 }
 
 /// `log.cleaner.*` as they are now.

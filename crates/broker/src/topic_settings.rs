@@ -96,8 +96,11 @@ fn log_config(config: &configs::LogConfig, timestamp_type: TimestampType) -> Log
             configs::Durability::Fsync => Durability::Fsync,
             configs::Durability::Os => Durability::Os,
         },
+        flush_messages: unless_never(config.flush_messages),
+        flush_ms: unless_never(config.flush_ms),
         segment_bytes: config.segment_bytes.unsigned_abs(),
         segment_ms: config.segment_ms.unsigned_abs(),
+        segment_jitter_ms: config.segment_jitter_ms.max(0).unsigned_abs(),
         segment_index_bytes: config.segment_index_bytes.unsigned_abs(),
         retention: if config.cleanup_delete { retention(config) } else { Retention::default() },
         compaction: config.cleanup_compact.then(|| Compaction {
@@ -109,6 +112,11 @@ fn log_config(config: &configs::LogConfig, timestamp_type: TimestampType) -> Log
         index_interval_bytes: config.index_interval_bytes.unsigned_abs(),
         timestamp_type,
     }
+}
+
+/// The largest number, Kafka's default, means never.
+fn unless_never(number: i64) -> Option<u64> {
+    (number < i64::MAX).then_some(number.max(0).unsigned_abs())
 }
 
 fn retention(config: &configs::LogConfig) -> Retention {

@@ -4,12 +4,14 @@
 //! is durable, so segments never hold what the lane could still lose.
 
 mod checkpoints;
+mod flushes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use checkpoints::{Taking, written};
+use flushes::Flushes;
 
 use crate::StorageError;
 use crate::disk::Disk;
@@ -46,6 +48,8 @@ pub(crate) struct Materialiser {
     dirty: BTreeSet<PartitionKey>,
     /// When the oldest of them came, on the monotonic clock.
     dirty_since: Duration,
+    /// Those of them that must be covered earlier.
+    flushes: Flushes,
     bytes_since_checkpoint: u64,
     /// Slots below have settled.
     settled_upto: u64,
@@ -62,6 +66,7 @@ impl Materialiser {
             disk,
             dirty: BTreeSet::new(),
             dirty_since: Duration::ZERO,
+            flushes: Flushes::default(),
             bytes_since_checkpoint: 0,
             settled_upto: 0,
             switching: BTreeSet::new(),
@@ -135,7 +140,7 @@ impl Materialiser {
         let Work { slots, orders, switching, changed } = work;
         let busy = !(slots.is_empty() && orders.is_empty() && switching.is_empty() && changed.is_empty());
         self.switching.extend(switching);
-        changed.into_iter().for_each(|key| self.mark_dirty(key));
+        changed.into_iter().for_each(|key| self.changed(key));
         self.settle(slots.into()).await?;
         self.shared.queue.lock().settled();
         for order in orders {
@@ -201,6 +206,10 @@ impl Materialiser {
     /// A partition's state is not what its checkpoint says: the next one covers it.
     pub(crate) fn changed(&mut self, key: PartitionKey) {
         self.mark_dirty(key);
+        let partition = self.shared.partition(key);
+        if let Some(within) = partition.and_then(|partition| partition.with_log(|log| log.flush_within())) {
+            self.flushes.add(key, self.shared.clock.monotonic().saturating_add(within));
+        }
     }
 
     /// Writes entries to their segments, waiting for space as long as it takes.
@@ -294,6 +303,7 @@ impl Materialiser {
         for edit in &order.edits {
             if let SegmentEdit::Remove(key) | SegmentEdit::DropBelow(key, _) = edit {
                 self.dirty.remove(key);
+                self.flushes.forget(*key);
                 self.switching.remove(key);
             }
         }

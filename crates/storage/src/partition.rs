@@ -389,11 +389,15 @@ impl Partition {
     /// then appends are answered with `Switching`.
     pub fn set_config(&self, config: LogConfig) {
         let mut log = self.log.lock();
+        let flushed_otherwise = log.changed && log.config.flush_ms != config.flush_ms;
         log.config = config;
         let switching = log.path != log.config.durability;
         drop(log);
-        if switching {
-            self.shared.queue.lock().switching.push(self.key);
+        if switching || flushed_otherwise {
+            let mut queue = self.shared.queue.lock();
+            queue.switching.extend(switching.then_some(self.key));
+            queue.changed.extend(flushed_otherwise.then_some(self.key));
+            drop(queue);
             self.shared.settle_work.notify_one();
         }
     }

@@ -27,9 +27,9 @@ const RECORDS: i64 = 100;
 const RECORD_BYTES: usize = 190_000;
 const SEGMENT_BYTES: u64 = 1 << 20;
 /// Configs that make the cleaner look often.
-const BUSY_CLEANER: (&str, &str) = ("log.cleaner.backoff.ms", "20");
+pub(crate) const BUSY_CLEANER: (&str, &str) = ("log.cleaner.backoff.ms", "20");
 
-fn keyed(key: i64, value: &str, timestamp: i64) -> Bytes {
+pub(crate) fn keyed(key: i64, value: &str, timestamp: i64) -> Bytes {
     let mut builder = BatchBuilder::new(Compression::Lz4);
     let key = format!("key {key}");
     builder.append(TimestampMs(timestamp), Some(key.as_bytes()), Some(value.as_bytes()), &[]).unwrap();
@@ -68,7 +68,7 @@ fn all(peer: &mut Peer) -> Vec<(i64, String, String)> {
 }
 
 /// Bytes of the log files in a partition's directory.
-fn log_bytes(server: &Server, partition: &str) -> u64 {
+pub(crate) fn log_bytes(server: &Server, partition: &str) -> u64 {
     let dir = server.directory().join("kafka").join(partition);
     let is_log = |path: &Path| path.extension().is_some_and(|kind| kind == "log");
     // A file may be on its way out.
@@ -77,7 +77,7 @@ fn log_bytes(server: &Server, partition: &str) -> u64 {
 }
 
 /// Waits for what the broker does by itself.
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < until, "{what}: not within {PATIENCE:?}");

@@ -5,9 +5,9 @@ use std::fs;
 use std::time::Instant;
 
 use bytes::Bytes;
-use millstream_model::TimestampMs;
-use millstream_model::batch::{Batch, BatchBuilder};
+use millstream_model::batch::{Batch, BatchBuilder, ProducerStamp};
 use millstream_model::compression::Compression;
+use millstream_model::{ProducerEpoch, ProducerId, Sequence, TimestampMs};
 use millstream_protocol::ErrorCode;
 use millstream_protocol::api_versions::ApiVersionsRequest;
 use millstream_protocol::incremental_alter_configs::{
@@ -16,7 +16,7 @@ use millstream_protocol::incremental_alter_configs::{
 use millstream_protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 
 use crate::server::{PATIENCE, Peer, Server};
-use crate::topic::{TOPIC, batch, batches_of, create, fetch, produce};
+use crate::topic::{TOPIC, batch, batch_of, batches_of, create, fetch, produce};
 
 const BROKER: i8 = 4;
 const SET: i8 = 0;
@@ -166,6 +166,27 @@ fn millstream_durability_is_followed_at_once() {
         }
         server.metric("lane_bytes_written_total") - before < 400_000
     });
+}
+
+#[test]
+fn producer_id_expiration_ms_is_followed_at_the_next_check() {
+    let server = Server::start(&[("producer.id.expiration.check.interval.ms", "20")]);
+    let mut peer = server.peer();
+    // Else the records' own time says that their producer has long been silent.
+    create(&mut peer, &[("message.timestamp.type", "LogAppendTime")]);
+    let mut send = |base_sequence| {
+        let (producer_id, producer_epoch) = (ProducerId(1), ProducerEpoch(0));
+        let stamp =
+            ProducerStamp { producer_id, producer_epoch, base_sequence: Sequence(base_sequence), transactional: false };
+        produce(&mut peer, batch_of(&["x"], stamp).into_bytes()).error_code
+    };
+    let out_of_order = ErrorCode::OutOfOrderSequenceNumber.code();
+    assert_eq!((send(0), send(7)), (0, out_of_order), "the producer is known");
+    alter(&mut server.peer(), "producer.id.expiration.ms", Some("1"));
+    let end = Instant::now() + PATIENCE;
+    while send(7) == out_of_order {
+        assert!(Instant::now() < end, "the producer is not forgotten");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod compaction;
 mod deleting;
 mod dynamic_configs;
 mod hostile;
+mod log_dirs;
 mod metrics;
 mod nodes;
 mod observed;

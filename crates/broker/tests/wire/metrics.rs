@@ -109,6 +109,35 @@ fn writes_that_pass_the_lane_by_are_counted_by_durability() {
 }
 
 #[test]
+fn flush_messages_of_a_topic_or_the_broker_syncs_writes_of_topics_that_the_system_would_write() {
+    let os = ("millstream.durability", "os");
+    let flushed = |server: Server, topic: &[(&str, &str)]| {
+        let mut peer = server.peer();
+        create(&mut peer, topic);
+        (0..2).for_each(|_| assert_eq!(produce(&mut peer, batch(&["a"])).error_code, 0));
+        server.reading("direct_write_seconds_count{durability=\"fsync\"}")
+    };
+    assert_eq!(flushed(Server::start(&[]), &[os]), 0.0);
+    assert_eq!(flushed(Server::start(&[]), &[os, ("flush.messages", "1")]), 2.0);
+    assert_eq!(flushed(Server::start(&[("log.flush.interval.messages", "2")]), &[os]), 1.0);
+    assert_eq!(flushed(Server::start(&[("log.flush.interval.messages", "1")]), &[]), 0.0, "the lane syncs each anyway");
+}
+
+#[test]
+fn flush_ms_of_a_topic_or_the_broker_brings_a_checkpoint_early() {
+    let os = ("millstream.durability", "os");
+    for (broker, topic) in [(vec![], vec![os, ("flush.ms", "10")]), (vec![("log.flush.interval.ms", "10")], vec![os])] {
+        let server = Server::start(&broker);
+        let mut peer = server.peer();
+        create(&mut peer, &topic);
+        let (before, began) = (server.reading("checkpoint_seconds_count"), Instant::now());
+        assert_eq!(produce(&mut peer, batch(&["a"])).error_code, 0);
+        until(&server, "checkpoint_seconds_count", |count| count > before);
+        assert!(began.elapsed().as_secs() < 9, "the usual checkpoint would have come");
+    }
+}
+
+#[test]
 fn reads_are_counted_by_where_they_were_answered() {
     let server = Server::start(&[]);
     let mut peer = server.peer();

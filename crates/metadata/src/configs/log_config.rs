@@ -43,6 +43,8 @@ pub struct LogConfig {
     pub compression_zstd_level: i32,
     pub delete_retention_ms: i64,
     pub durability: Durability,
+    pub flush_messages: i64,
+    pub flush_ms: i64,
     pub index_interval_bytes: i32,
     pub max_compaction_lag_ms: i64,
     pub max_decompressed_message_bytes: i32,
@@ -60,6 +62,7 @@ pub struct LogConfig {
     pub retention_ms: i64,
     pub segment_bytes: i32,
     pub segment_index_bytes: i32,
+    pub segment_jitter_ms: i64,
     pub segment_ms: i64,
 }
 
@@ -89,6 +92,8 @@ impl LogConfig {
                 "os" => Durability::Os,
                 _ => Durability::Fsync,
             },
+            flush_messages: read.long("flush.messages"),
+            flush_ms: read.long("flush.ms"),
             index_interval_bytes: read.int("index.interval.bytes"),
             max_compaction_lag_ms: read.long("max.compaction.lag.ms"),
             max_decompressed_message_bytes: read.int("max.decompressed.message.bytes"),
@@ -106,6 +111,7 @@ impl LogConfig {
             retention_ms: read.long("retention.ms"),
             segment_bytes: read.int("segment.bytes"),
             segment_index_bytes: read.int("segment.index.bytes"),
+            segment_jitter_ms: read.long("segment.jitter.ms"),
             segment_ms: read.long("segment.ms"),
         }
     }

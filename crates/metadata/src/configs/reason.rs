@@ -10,9 +10,11 @@ pub(super) const CONSUMER_PROTOCOL_LATER: Effect =
     None("the consumer group protocol of KIP-848 comes with a later release; classic groups are served");
 pub(super) const CONTROLLERS_CLOSED: Effect = InPart("the listeners named here are not opened");
 pub(super) const DELETED_AT_ONCE: Effect =
-    None("removed files go at once: readers hold them open as long as they need");
+    None("removed files go at once: a read under way is answered as if it had come before the removal, or after");
 pub(super) const FLUSHED_ANYWAY: Effect =
-    None("with `fsync` every write is synced before its answer; for `os` this comes with the next release");
+    InPart("under `millstream.durability=os`; with `fsync` every write is synced before its answer");
+pub(super) const FLUSHED_WHEN_DUE: Effect =
+    InPart("as the default of `log.flush.interval.ms`; a sync comes when it is due, not at the next check");
 pub(super) const GIVEN_AT_START: Effect =
     InPart("as given at start; what is set while the broker runs is kept and shown only");
 pub(super) const KAFKA_TESTS: Effect = None("exists for Kafka's own tests");
@@ -39,7 +41,6 @@ pub(super) const OWN_CHECKPOINTS: Effect = None("checkpoints follow the journal,
 pub(super) const OWN_INTERVALS: Effect = None("each work on logs begins one interval of its own after the start");
 pub(super) const OWN_METRICS: Effect = None("metrics are served at /metrics as plain counters, gauges and histograms");
 pub(super) const QUOTAS_LATER: Effect = None("quotas come with a later release");
-pub(super) const ROLLED_ON_TIME: Effect = None("segments are closed on time; the jitter comes with the next release");
 pub(super) const SECURITY_LATER: Effect = None("TLS, SASL and authorization come with a later release");
 pub(super) const SHARE_GROUPS_LATER: Effect = None("share groups come with a later release");
 pub(super) const STREAMS_GROUPS_LATER: Effect = None("streams groups come with a later release");

@@ -10,7 +10,7 @@ use crate::configs::Valid::{
 };
 use crate::configs::reason::{
     DELETED_AT_ONCE, FLUSHED_ANYWAY, KAFKA_TESTS, NO_PREALLOCATION, NO_REPLICAS, NO_TIERING, ONE_LZ4_LEVEL,
-    ROLLED_ON_TIME, SHARE_GROUPS_LATER,
+    SHARE_GROUPS_LATER,
 };
 use crate::configs::row::{boolean, double, hours, int, list, long, minutes, same, string};
 
@@ -118,7 +118,7 @@ pub const KEYS: &[ConfigKey] = &[
     int("segment.index.bytes", Is("10485760"), AtLeast(4), Medium, ClusterWide, ActedOn)
         .synonyms(&[same("log.index.size.max.bytes")])
         .doc("Largest size of a segment's index, in bytes; a full index closes its segment."),
-    long("segment.jitter.ms", Is("0"), AtLeast(0), Medium, ClusterWide, ROLLED_ON_TIME)
+    long("segment.jitter.ms", Is("0"), AtLeast(0), Medium, ClusterWide, ActedOn)
         .synonyms(&[same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")])
         .doc("Random time taken off `segment.ms`, so that partitions do not all begin segments at once."),
     long("segment.ms", Is("604800000"), AtLeast(1), Medium, ClusterWide, ActedOn)

@@ -20,10 +20,17 @@ pub enum Durability {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     pub durability: Durability,
+    /// `flush.messages`: under `Durability::Os` a write is synced before it is acknowledged when so many records would
+    /// not be. Under `Fsync` each is anyway.
+    pub flush_messages: Option<u64>,
+    /// `flush.ms`: under `Durability::Os` no record stays unsynced for longer.
+    pub flush_ms: Option<u64>,
     /// `segment.bytes`: a segment that would grow beyond is closed and a new one begun.
     pub segment_bytes: u32,
     /// `segment.ms`: as `segment_bytes`, by the time between a segment's first record and the next append.
     pub segment_ms: u64,
+    /// `segment.jitter.ms`: up to so much, different for each segment, is taken off `segment_ms`.
+    pub segment_jitter_ms: u64,
     /// `segment.index.bytes`: a segment whose index is full is closed.
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`: bytes of log between two index entries.
@@ -67,8 +74,11 @@ impl Default for LogConfig {
     fn default() -> Self {
         Self {
             durability: Durability::Fsync,
+            flush_messages: None,
+            flush_ms: None,
             segment_bytes: 1 << 30,
             segment_ms: 7 * 24 * 3600 * 1000,
+            segment_jitter_ms: 0,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             retention: Retention::default(),

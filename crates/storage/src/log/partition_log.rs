@@ -86,6 +86,8 @@ pub(crate) struct PartitionLog {
     pub(crate) path: Durability,
     /// What goes to the segment without the lane.
     pub(crate) direct: DirectQueue,
+    /// Under `Os`, all below is on the device.
+    pub(crate) synced_upto: Offset,
     /// Whether the segment has batches that no checkpoint covers and that did not come through the lane.
     pub(crate) changed: bool,
     pub(crate) fault: Option<Fault>,
@@ -120,6 +122,7 @@ impl PartitionLog {
             config,
             path,
             direct: DirectQueue::default(),
+            synced_upto: live.log_end,
             changed: false,
             fault: None,
             bytes: loaded.bytes,
@@ -186,6 +189,22 @@ impl PartitionLog {
             // What follows a direct batch must not be durable before it.
             Durability::Fsync => !self.direct.is_quiet() || self.in_lane_bytes + bytes >= direct_bytes_min,
         }
+    }
+
+    /// Whether `flush.messages` wants what waits to be synced when it is written.
+    pub(crate) fn next_write_is_synced(&self) -> bool {
+        let unsynced = self.live.log_end.since(self.synced_upto).unsigned_abs();
+        self.path == Durability::Os && self.config.flush_messages.is_some_and(|most| unsynced >= most)
+    }
+
+    /// The partition's files were synced up to `end`.
+    pub(crate) fn synced(&mut self, end: Offset) {
+        self.synced_upto = self.synced_upto.max(end);
+    }
+
+    /// How long its records may stay unsynced; none when nobody says.
+    pub(crate) fn flush_within(&self) -> Option<Duration> {
+        self.config.flush_ms.filter(|_| self.path == Durability::Os).map(Duration::from_millis)
     }
 
     /// Whether all that came before what waits to be written directly is in the segments.

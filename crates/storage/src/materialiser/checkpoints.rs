@@ -29,6 +29,8 @@ struct Covers {
     began: Duration,
     changed_since: Duration,
     partitions: BTreeSet<PartitionKey>,
+    /// Ends of logs of which `flush.messages` counts what is not synced.
+    synced: Vec<(Arc<Partition>, Offset)>,
     /// What follows when it is durable.
     edits: Vec<SegmentEdit>,
     switches: Vec<Switch>,
@@ -62,8 +64,13 @@ impl Materialiser {
         self.end_checkpoint().await
     }
 
-    /// How long until a checkpoint is due; none when there is nothing to cover.
+    /// How long until a checkpoint is due, of all partitions or of some; none when there is nothing to cover.
     pub(super) fn checkpoint_wait(&self) -> Option<Duration> {
+        let some = self.flushes.wait(self.shared.clock.monotonic());
+        self.checkpoint_of_all_wait().into_iter().chain(some).min()
+    }
+
+    fn checkpoint_of_all_wait(&self) -> Option<Duration> {
         // Slots without entries alone need none: else an idle lane would mark its own marks for ever.
         if self.dirty.is_empty() {
             return None;
@@ -86,9 +93,16 @@ impl Materialiser {
             self.end_checkpoint().await?;
         }
         let switching = self.taking.is_none() && self.mark_switching();
-        if switching || self.checkpoint_wait().is_some_and(|wait| wait.is_zero()) {
+        if switching || self.checkpoint_of_all_wait().is_some_and(|wait| wait.is_zero()) {
             self.end_checkpoint().await?;
             self.begin_checkpoint().await;
+        } else if self.checkpoint_wait().is_some_and(|wait| wait.is_zero()) {
+            self.end_checkpoint().await?;
+            let now = self.shared.clock.monotonic();
+            let due = self.flushes.take_due(now);
+            self.dirty.retain(|key| !due.contains(key));
+            // The lane may have slots of the others.
+            self.begin_checkpoint_of(due, 0).await;
         }
         Ok(())
     }
@@ -102,8 +116,14 @@ impl Materialiser {
 
     async fn begin_checkpoint(&mut self) {
         let keys = std::mem::take(&mut self.dirty);
+        self.flushes.clear();
         self.bytes_since_checkpoint = 0;
         self.shared.beyond_checkpoint.store(0, Ordering::Relaxed);
+        self.begin_checkpoint_of(keys, self.settled_upto).await;
+    }
+
+    /// Begins a checkpoint of these partitions, with which the lane may forget slots below `upto`.
+    async fn begin_checkpoint_of(&mut self, keys: BTreeSet<PartitionKey>, upto: u64) {
         let partitions: Vec<Arc<Partition>> = keys.iter().filter_map(|key| self.shared.partition(*key)).collect();
         // States and files are taken as they are between two writes.
         for partition in &partitions {
@@ -111,10 +131,13 @@ impl Materialiser {
         }
         let kept = partitions.clone();
         let edits = partitions.iter().filter_map(drop_below).collect();
-        let mut switches = Vec::new();
+        let (mut switches, mut synced) = (Vec::new(), Vec::new());
         let mut checkpoints = Vec::with_capacity(partitions.len());
         for partition in partitions {
             let Some(checkpoint) = checkpoint_of(&partition) else { continue };
+            if checkpoint.target.config.flush_messages.is_some() {
+                synced.push((Arc::clone(&partition), checkpoint.state.log_end));
+            }
             if self.switching.contains(&checkpoint.target.key) {
                 let (path, end) = (checkpoint.target.config.durability, checkpoint.state.log_end);
                 switches.push(Switch { partition, path, end });
@@ -125,7 +148,7 @@ impl Materialiser {
         let writing =
             async move { if checkpoints.is_empty() { Ok(()) } else { segments.checkpoint(checkpoints).await } };
         let (began, changed_since) = (self.shared.clock.monotonic(), self.dirty_since);
-        let covers = Covers { upto: self.settled_upto, began, changed_since, partitions: keys, edits, switches };
+        let covers = Covers { upto, began, changed_since, partitions: keys, synced, edits, switches };
         self.taking = Some(Taking { writing: maybe_done(writing.boxed()), covers });
         // At once, so that the segments are covered as they are now.
         let _ = written(&mut self.taking).now_or_never();
@@ -170,6 +193,7 @@ impl Materialiser {
         self.tell_uncheckpointed();
         self.shared.lane.lock().checkpointed(covers.upto);
         self.shared.lane_work.notify_one();
+        covers.synced.into_iter().for_each(|(partition, end)| partition.with_log(|log| log.synced(end)));
         covers.switches.into_iter().for_each(Switch::make);
         self.drop_segments(covers.edits).await
     }
@@ -236,6 +260,7 @@ impl Switch {
             let still = log.config.durability == self.path && log.fault.is_none();
             if still && log.live.log_end == self.end && log.settled.log_end == self.end {
                 log.path = self.path;
+                log.synced(self.end);
             }
         });
     }

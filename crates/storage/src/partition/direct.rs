@@ -1,7 +1,8 @@
 //! Batches that go straight to their segment: everything under `millstream.durability=os`, large runs under `fsync`.
 //!
 //! Under `os` whoever waits for a batch writes what its partition has gathered, so requests that come together share one
-//! write and nobody is woken for it. Synced writes are the storage's own task's; the lane is told how far they reached.
+//! write and nobody is woken for it. Synced writes are the storage's own task's: large runs, of which the lane is told how
+//! far they reached, and what `flush.messages` asks for under `os`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,6 +67,8 @@ pub(crate) struct WaitsForSpace;
 pub(crate) struct DirectRound {
     run: DirectRun,
     write: SegmentRun,
+    path: Durability,
+    /// How it is written: under `Os` too it may be synced.
     durability: Durability,
     /// On the monotonic clock.
     began: Duration,
@@ -110,7 +113,14 @@ impl Partition {
             if !direct.may_write_here(began) {
                 break;
             }
-            let Some(round) = self.begin_direct() else { return };
+            let round = {
+                let mut log = self.log.lock();
+                if log.next_write_is_synced() {
+                    break;
+                }
+                self.begin_round(&mut log)
+            };
+            let Some(round) = round else { return };
             let done = self.shared.segments.append_now(round.write.clone());
             direct.wrote_here(began, self.shared.clock.monotonic());
             if self.end_direct(round, done).is_err() {
@@ -129,23 +139,27 @@ impl Partition {
     /// Takes what waits to be written, and the right to write it; none when there is nothing, somebody writes, or what
     /// came before through the lane has not settled.
     pub(crate) fn begin_direct(&self) -> Option<DirectRound> {
-        let mut log = self.log.lock();
+        self.begin_round(&mut self.log.lock())
+    }
+
+    fn begin_round(&self, log: &mut PartitionLog) -> Option<DirectRound> {
         if log.fault.is_some() || self.shared.is_halted() || !log.lane_is_settled() {
             return None;
         }
+        let durability = if log.next_write_is_synced() { Durability::Fsync } else { log.path };
         let run = log.direct.begin_write()?;
-        let write = self.run(&log, run.batches.clone(), run.aborted.clone());
-        Some(DirectRound { run, write, durability: log.path, began: self.shared.clock.monotonic() })
+        let write = self.run(log, run.batches.clone(), run.aborted.clone());
+        Some(DirectRound { run, write, path: log.path, durability, began: self.shared.clock.monotonic() })
     }
 
     fn end_direct(&self, round: DirectRound, done: Result<(), SegmentError>) -> Result<(), WaitsForSpace> {
-        let DirectRound { run, durability, began, .. } = round;
+        let DirectRound { run, path, durability, began, .. } = round;
         match done {
             Ok(()) => {
                 self.shared.room.set_refused(Writer::Direct, false);
                 let time = self.shared.clock.monotonic().saturating_sub(began);
                 self.shared.counters.wrote_directly(durability, run.bytes, time);
-                self.direct_written(&run, durability);
+                self.direct_written(&run, path, durability);
                 Ok(())
             }
             Err(SegmentError::Disk(error)) if self.shared.waits_for_space(&error) => {
@@ -166,7 +180,7 @@ impl Partition {
     }
 
     /// What was written is settled, and readers may see it.
-    fn direct_written(&self, run: &DirectRun, durability: Durability) {
+    fn direct_written(&self, run: &DirectRun, path: Durability, durability: Durability) {
         let end = run.batches.last().map(|batch| batch.header().next_offset());
         let mut log = self.log.lock();
         for batch in &run.batches {
@@ -177,12 +191,15 @@ impl Partition {
             }
         }
         end.into_iter().for_each(|end| log.in_segments(end));
+        if durability == Durability::Fsync {
+            end.into_iter().for_each(|end| log.synced(end));
+        }
         log.notify_watchers();
         let news = !std::mem::replace(&mut log.changed, true);
         self.end_write(log);
         run.fates().for_each(SlotFate::durable);
         self.shared.direct.written(run.bytes);
-        if let (Durability::Fsync, Some(end)) = (durability, end) {
+        if let (Durability::Fsync, Some(end)) = (path, end) {
             self.shared.lane.lock().reached(self.key, end);
             self.shared.lane_work.notify_one();
         }
@@ -217,5 +234,7 @@ impl Partition {
     }
 }
 
+#[cfg(test)]
+mod flush_tests;
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@ use crate::configs::Importance::{High, Low, Medium};
 use crate::configs::Update::{ClusterWide, PerBroker, ReadOnly};
 use crate::configs::Valid::{Any, AtLeast, Between, BetweenDecimal, BetweenOrMinusOne, ListOf, NonEmptyListOf, OneOf};
 use crate::configs::reason::{
-    CLEANED_IN_PIECES, DELETED_AT_ONCE, FLUSHED_ANYWAY, GIVEN_AT_START, NO_POOLS, NO_PREALLOCATION, NO_PURGATORY,
-    NO_REPLICAS, NO_TIERING, ONE_CLEANER, ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, OWN_INTERVALS, ROLLED_ON_TIME,
+    CLEANED_IN_PIECES, DELETED_AT_ONCE, FLUSHED_ANYWAY, FLUSHED_WHEN_DUE, NO_POOLS, NO_PREALLOCATION, NO_PURGATORY,
+    NO_REPLICAS, NO_TIERING, ONE_CLEANER, ONE_FOLDER, ONE_LZ4_LEVEL, OWN_CHECKPOINTS, OWN_INTERVALS,
 };
 use crate::configs::row::{boolean, double, hours, int, list, long, minutes, same, string};
 
@@ -67,7 +67,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Default of the topics' `flush.ms`, in milliseconds; unset follows `log.flush.scheduler.interval.ms`."),
     int("log.flush.offset.checkpoint.interval.ms", Is("60000"), AtLeast(0), High, ReadOnly, OWN_CHECKPOINTS)
         .doc("Time between checkpoints of the recovery point, in milliseconds."),
-    long("log.flush.scheduler.interval.ms", Is("9223372036854775807"), Any, High, ReadOnly, FLUSHED_ANYWAY)
+    long("log.flush.scheduler.interval.ms", Is("9223372036854775807"), Any, High, ReadOnly, FLUSHED_WHEN_DUE)
         .doc("Time between checks for logs that are due to be synced, in milliseconds."),
     int("log.flush.start.offset.checkpoint.interval.ms", Is("60000"), AtLeast(0), High, ReadOnly, OWN_CHECKPOINTS)
         .doc("Time between checkpoints of the log start offsets, in milliseconds."),
@@ -114,9 +114,9 @@ pub(super) const KEYS: &[ConfigKey] = &[
         .doc("Default of the topics' `retention.ms`."),
     int("log.roll.hours", Is("168"), AtLeast(1), High, ReadOnly, ActedOn)
         .doc("Default of the topics' `segment.ms` in hours, unless `log.roll.ms` says."),
-    int("log.roll.jitter.hours", Is("0"), AtLeast(0), High, ReadOnly, ROLLED_ON_TIME)
+    int("log.roll.jitter.hours", Is("0"), AtLeast(0), High, ReadOnly, ActedOn)
         .doc("Default of the topics' `segment.jitter.ms` in hours, unless `log.roll.jitter.ms` says."),
-    long("log.roll.jitter.ms", Null, Any, High, ClusterWide, ROLLED_ON_TIME)
+    long("log.roll.jitter.ms", Null, Any, High, ClusterWide, ActedOn)
         .synonyms(&[hours("log.roll.jitter.hours")])
         .doc("Default of the topics' `segment.jitter.ms`."),
     long("log.roll.ms", Null, Any, High, ClusterWide, ActedOn)
@@ -139,7 +139,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("producer.id.expiration.check.interval.ms", Is("600000"), AtLeast(1), Low, ReadOnly, ActedOn)
         .internal()
         .doc("Time between checks for idle producer ids, in milliseconds."),
-    int("producer.id.expiration.ms", Is("86400000"), AtLeast(1), Low, ClusterWide, GIVEN_AT_START)
+    int("producer.id.expiration.ms", Is("86400000"), AtLeast(1), Low, ClusterWide, ActedOn)
         .doc("Time after which an idle producer id is forgotten, in milliseconds."),
     boolean("unclean.leader.election.enable", Is("false"), Any, High, ClusterWide, NO_REPLICAS)
         .doc("Default of the topics' `unclean.leader.election.enable`."),

@@ -2,6 +2,7 @@
 //!
 //! Rolling and indexing follow Kafka's `LogSegment`: an offset index entry names a batch's last offset and its start.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -16,7 +17,6 @@ use super::formats::{
 };
 use super::{Files, dir_of};
 use crate::disk::{DiskOp, WriteSync};
-use crate::log::config::LogConfig;
 use crate::log::transactions::AbortedTransaction;
 use crate::segments::{SegmentRun, SegmentTarget};
 
@@ -101,14 +101,28 @@ impl Segment {
         u32::try_from(offset.since(self.base)).ok().filter(|relative| *relative <= i32::MAX.cast_unsigned())
     }
 
+    /// What `segment.jitter.ms` takes off the time that this segment is open, the same whenever it is asked for, so that
+    /// partitions which were begun together do not all begin segments together.
+    fn jitter_ms(&self, target: &SegmentTarget) -> u64 {
+        let jitter_ms_max = target.config.segment_jitter_ms.min(target.config.segment_ms);
+        if jitter_ms_max == 0 {
+            return 0;
+        }
+        let mut hasher = DefaultHasher::new();
+        (target.key, self.base.0).hash(&mut hasher);
+        hasher.finish() % jitter_ms_max
+    }
+
     /// Whether a batch must go to a new segment.
-    fn is_full_for(&self, header: &BatchHeader, config: &LogConfig) -> bool {
+    fn is_full_for(&self, header: &BatchHeader, target: &SegmentTarget) -> bool {
+        let config = &target.config;
         if self.log_bytes == 0 {
             return false;
         }
         let size = self.log_bytes + header.size_bytes() as u64 > u64::from(config.segment_bytes);
         let waited = header.max_timestamp.0.saturating_sub(self.first_timestamp.0);
-        let time = self.first_timestamp.0 >= 0 && waited > i64::try_from(config.segment_ms_max()).unwrap_or(i64::MAX);
+        let open_ms_max = config.segment_ms_max().saturating_sub(self.jitter_ms(target));
+        let time = self.first_timestamp.0 >= 0 && waited > i64::try_from(open_ms_max).unwrap_or(i64::MAX);
         let index_max = u64::from(config.segment_index_bytes);
         let index = self.index_bytes + INDEX_ENTRY_BYTES as u64 > index_max
             || self.time_index_bytes + 2 * TIME_INDEX_ENTRY_BYTES as u64 > index_max;
@@ -196,7 +210,7 @@ pub(super) fn plan_append(known: Option<&Files>, run: &SegmentRun) -> AppendPlan
     let mut open: Option<SegmentWrites> = None;
     for batch in &run.batches {
         let header = batch.header();
-        let full = plan.change.segments.last().is_none_or(|last| last.is_full_for(header, &run.target.config));
+        let full = plan.change.segments.last().is_none_or(|last| last.is_full_for(header, &run.target));
         if full {
             plan.finish(&dir, open.take());
             plan.roll(&dir, header.base_offset);

@@ -302,6 +302,35 @@ async fn a_new_directory_is_durable_with_its_first_checkpoint() {
 }
 
 #[tokio::test]
+async fn jitter_closes_segments_earlier_and_those_of_two_partitions_at_different_times() {
+    let lengths = async |jitter: u64, topic: &str| {
+        let store = KafkaDirectories::new(Arc::new(SimulatedDisk::new(1)), 0, None);
+        let config = LogConfig { segment_ms: 50, segment_jitter_ms: jitter, ..LogConfig::default() };
+        let target = SegmentTarget { config, ..target(topic) };
+        store.load(vec![target.clone()]).await.unwrap();
+        // A batch each millisecond, all in one plan and then one by one: both find the same.
+        let mut run = SegmentRun { target, batches: batches(0..1000), aborted: Vec::new(), read_soon: false };
+        store.append(vec![run.clone()]).await.unwrap();
+        for batch in batches(1000..2000) {
+            run.batches = vec![batch];
+            store.append(vec![run.clone()]).await.unwrap();
+        }
+        let mut segments = store.segments(self::target(topic).key);
+        segments.pop();
+        segments.iter().map(|segment| segment.next.since(segment.base)).collect::<Vec<i64>>()
+    };
+    assert!(lengths(0, "t").await.iter().all(|length| *length == 51));
+    for jitter in [20, 1_000_000] {
+        let (t, u) = (lengths(jitter, "t").await, lengths(jitter, "u").await);
+        let shortest = if jitter == 20 { 32 } else { 2 };
+        assert!(t.iter().chain(&u).all(|length| (shortest..=51).contains(length)), "{t:?} {u:?}");
+        assert!(t.iter().any(|length| *length != t[0]), "{t:?}");
+        assert_ne!(t, u);
+        assert_eq!(t, lengths(jitter, "t").await, "a restart changes nothing");
+    }
+}
+
+#[tokio::test]
 async fn a_segment_of_a_compacted_log_is_closed_when_its_records_may_not_stay_uncleaned_any_longer() {
     let closed_after = async |compaction: Option<Compaction>| {
         let store = KafkaDirectories::new(Arc::new(SimulatedDisk::new(1)), 0, None);
