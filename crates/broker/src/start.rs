@@ -37,7 +37,7 @@ use crate::topic_settings::TopicSettings;
 use crate::{Broker, http, log_upkeep};
 
 /// The metadata store, in the data directory.
-const METADATA_FILE: &str = "metadata.redb";
+pub(crate) const METADATA_FILE: &str = "metadata.redb";
 /// What a Kafka broker keeps in each of its log directories.
 const KAFKA_META_PROPERTIES: &str = "meta.properties";
 /// Threads that wait for the disk: the lane's slots in flight, segments behind them, reads beside.
@@ -176,6 +176,7 @@ async fn open(
         tasks: Tasks::new(stop.clone()),
         topic_names: TopicNames::default(),
         topic_settings: parking_lot::RwLock::default(),
+        backups: crate::backup::Backups::default(),
         ready: AtomicBool::new(false),
         catalog,
         settings,

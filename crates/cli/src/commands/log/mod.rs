@@ -1,5 +1,6 @@
 //! `millstream log`: what is done to the logs of a data directory. One file per command.
 
+mod backup;
 mod dump;
 pub(crate) mod stopped;
 mod verify;
@@ -20,11 +21,13 @@ pub(crate) struct Args {
 enum Command {
     Dump(dump::Args),
     Verify(verify::Args),
+    Backup(backup::Args),
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::Dump(args) => dump::run(&args),
         Command::Verify(args) => verify::run(args),
+        Command::Backup(args) => backup::run(&args),
     }
 }
