@@ -5,6 +5,7 @@
 //! Lock order: group shard → partition → lane; no lock is held across an await.
 
 mod api;
+mod backup;
 mod fetch;
 mod groups;
 mod http;
@@ -39,6 +40,7 @@ pub use server::BindError;
 pub use settings::{BrokerOptions, SettingsError};
 pub use start::{METADATA_FILE, RunningBroker, StartError, start};
 
+use crate::backup::Backups;
 use crate::fetch::sessions::FetchSessions;
 use crate::groups::Groups;
 use crate::metrics::Metrics;
@@ -71,6 +73,7 @@ pub(crate) struct Broker {
     topic_names: TopicNames,
     /// Settings of the topics that were used since their configs last changed.
     topic_settings: RwLock<HashMap<TopicId, Arc<TopicSettings>>>,
+    backups: Backups,
     ready: AtomicBool,
 }
 
@@ -154,6 +157,10 @@ impl Broker {
     #[expect(clippy::unused_self, reason = "the seam for randomness: a simulation replaces it here")]
     pub(crate) fn random_uuid(&self) -> Uuid {
         Uuid::new_v4()
+    }
+
+    pub(crate) fn backups(&self) -> &Backups {
+        &self.backups
     }
 
     /// Whether requests are served.

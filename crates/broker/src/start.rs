@@ -176,6 +176,7 @@ async fn open(
         tasks: Tasks::new(stop.clone()),
         topic_names: TopicNames::default(),
         topic_settings: parking_lot::RwLock::default(),
+        backups: crate::backup::Backups::default(),
         ready: AtomicBool::new(false),
         catalog,
         settings,

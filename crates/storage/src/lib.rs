@@ -4,6 +4,7 @@
 //! for all partitions), Kafka's segment files, checkpoints and recovery. Nothing here knows Kafka's wire protocol.
 
 mod background;
+mod backup;
 pub mod clock;
 mod compaction;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod tail;
 mod tests;
 
 pub use background::Background;
+pub use backup::{BACKUP_DIR, BackupFile};
 pub use clock::{Clock, SystemClock};
 pub use compaction::{CleanerMetrics, CleanerSettings};
 pub use disk::{Disk, DiskMetrics, FileDisk, OpenDiskError};

@@ -3,6 +3,7 @@
 //! The one owner of all that writes segments: edits are ordered from it. A batch reaches its segment only after its slot
 //! is durable, so segments never hold what the lane could still lose.
 
+mod backups;
 mod checkpoints;
 mod flushes;
 
@@ -21,7 +22,7 @@ use crate::partition::Partition;
 use crate::planted::{self, Bug};
 use crate::room::Writer;
 use crate::segments::{Edited, SegmentEdit, SegmentError, SegmentRun};
-use crate::shared::{EditOrder, Phase, Shared};
+use crate::shared::{BackupOrder, EditOrder, Phase, Shared};
 use crate::tail::TailPiece;
 
 /// How long to wait before a full disk is tried, or looked at, again.
@@ -34,6 +35,7 @@ const SPACE_CHECK: Duration = Duration::from_secs(1);
 struct Work {
     slots: VecDeque<Slot>,
     orders: Vec<EditOrder>,
+    backups: Vec<BackupOrder>,
     switching: Vec<PartitionKey>,
     changed: Vec<PartitionKey>,
 }
@@ -121,7 +123,10 @@ impl Materialiser {
             return false;
         }
         let queue = self.shared.queue.lock();
-        let nothing_else = queue.orders.is_empty() && queue.switching.is_empty() && queue.hurried.is_empty();
+        let nothing_else = queue.orders.is_empty()
+            && queue.backups.is_empty()
+            && queue.switching.is_empty()
+            && queue.hurried.is_empty();
         nothing_else && !queue.slots.is_empty() && queue.bytes < self.shared.limits.settle_bytes
     }
 
@@ -130,6 +135,7 @@ impl Materialiser {
         Work {
             slots: queue.take_slots(),
             orders: std::mem::take(&mut queue.orders),
+            backups: std::mem::take(&mut queue.backups),
             switching: std::mem::take(&mut queue.switching),
             changed: std::mem::take(&mut queue.changed),
         }
@@ -137,14 +143,21 @@ impl Materialiser {
 
     /// Does what was taken; says whether there was anything.
     async fn step(&mut self, work: Work) -> Result<bool, SegmentError> {
-        let Work { slots, orders, switching, changed } = work;
-        let busy = !(slots.is_empty() && orders.is_empty() && switching.is_empty() && changed.is_empty());
+        let Work { slots, orders, backups, switching, changed } = work;
+        let busy = !(slots.is_empty()
+            && orders.is_empty()
+            && backups.is_empty()
+            && switching.is_empty()
+            && changed.is_empty());
         self.switching.extend(switching);
         changed.into_iter().for_each(|key| self.changed(key));
         self.settle(slots.into()).await?;
         self.shared.queue.lock().settled();
         for order in orders {
             self.edit(order).await?;
+        }
+        for order in backups {
+            self.back_up(order).await?;
         }
         if busy {
             self.check_space().await?;

@@ -10,6 +10,7 @@ use millstream_model::{BrokerId, LeaderEpoch, PartitionIndex};
 use uuid::Uuid;
 
 use crate::background::Background;
+use crate::backup::BACKUP_DIR;
 use crate::clock::Clock;
 use crate::disk::{BLOCK_BYTES, Disk, DiskError, DiskOp};
 use crate::lane::LaneId;
@@ -124,6 +125,8 @@ impl Storage {
         partitions: Vec<PartitionSpec>,
     ) -> Result<(Self, RecoveryReport), OpenError> {
         check_identity(disk.as_ref(), &options).await?;
+        // Of a backup that nobody took away.
+        disk.perform(DiskOp::RemoveDir(BACKUP_DIR.into())).await?;
         let options = fitting(options, disk.space().await?.total);
         let last = last_session(disk.as_ref()).await?;
         let crashed = last.filter(|session| !session.closed);

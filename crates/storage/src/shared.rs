@@ -11,11 +11,13 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::StorageError;
+use crate::backup::BackupFile;
 use crate::clock::Clock;
 use crate::compaction::Cleaning;
 use crate::direct::DirectWork;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::lane::core::LaneCore;
+use crate::lane::session::Session;
 use crate::lane::slot::{PartitionKey, Slot};
 use crate::log::config::EngineLimits;
 use crate::metrics::Counters;
@@ -46,6 +48,14 @@ pub(crate) struct EditOrder {
     pub(crate) done: oneshot::Sender<Result<Vec<Edited>, StorageError>>,
 }
 
+/// An order to the materialiser to make the folder of a backup.
+#[derive(Debug)]
+pub(crate) struct BackupOrder {
+    /// Of the storage that is backed up.
+    pub(crate) session: Session,
+    pub(crate) done: oneshot::Sender<Result<Vec<BackupFile>, StorageError>>,
+}
+
 /// What waits for the materialiser.
 #[derive(Debug, Default)]
 pub(crate) struct SettleQueue {
@@ -57,6 +67,7 @@ pub(crate) struct SettleQueue {
     /// and the first of those that were taken and have not settled.
     settling_since: Option<Duration>,
     pub(crate) orders: Vec<EditOrder>,
+    pub(crate) backups: Vec<BackupOrder>,
     /// Partitions whose durability was changed.
     pub(crate) switching: Vec<PartitionKey>,
     /// Partitions whose segments have batches that no checkpoint covers and that did not come through the lane.

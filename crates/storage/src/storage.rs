@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use millstream_model::{LeaderEpoch, PartitionIndex, TopicId};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use crate::background::{Background, Haste, Task};
+use crate::backup::{BACKUP_DIR, BackupFile};
 use crate::clock::Clock;
 use crate::compaction::{self, CleanerSettings};
 use crate::direct;
-use crate::disk::{Disk, DiskError, Space};
+use crate::disk::{Disk, DiskError, DiskOp, Space};
 use crate::lane::LaneId;
 use crate::lane::core::{LaneCore, LaneLimits};
 use crate::lane::session::Session;
@@ -26,7 +28,7 @@ use crate::partition::{Partition, PartitionSpec};
 use crate::segments::kafka::checkpoint::CheckpointFile;
 use crate::segments::memory::MemorySegments;
 use crate::segments::{LoadedLog, SegmentEdit, SegmentStore};
-use crate::shared::{Phase, Shared};
+use crate::shared::{BackupOrder, Phase, Shared};
 use crate::slots::memory::MemorySlots;
 use crate::slots::{Put, SlotId, SlotStore};
 
@@ -272,6 +274,31 @@ impl Storage {
     #[must_use]
     pub fn generation(&self) -> LeaderEpoch {
         self.inner.generation
+    }
+
+    /// Makes a folder in the data directory, `BACKUP_DIR`, with the files of a backup, in place of an earlier one: hard links,
+    /// so it takes no space at first. A storage that is opened on a copy of them has everything that was acknowledged before
+    /// the call. Settling waits while the links are made.
+    ///
+    /// # Errors
+    /// When the disk fails, or there is none.
+    pub async fn backup(&self) -> Result<Vec<BackupFile>, StorageError> {
+        let none = || StorageError::Failed("a storage in memory has no files".to_owned());
+        let session = self.inner.session.ok_or_else(none)?;
+        let (done, answer) = oneshot::channel();
+        self.inner.shared.queue.lock().backups.push(BackupOrder { session, done });
+        self.inner.shared.settle_work.notify_one();
+        answer.await.unwrap_or(Err(StorageError::Halted))
+    }
+
+    /// Removes the folder of a backup.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn forget_backup(&self) -> Result<(), StorageError> {
+        let Some(disk) = &self.inner.disk else { return Ok(()) };
+        let removed = disk.perform(DiskOp::RemoveDir(BACKUP_DIR.into())).await;
+        removed.map_err(|error| StorageError::Failed(error.to_string()))
     }
 
     /// Space and sizes, for DescribeLogDirs.

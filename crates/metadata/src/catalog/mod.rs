@@ -5,6 +5,7 @@
 //! at a time in a process; where several processes share a store, the loser of a race looks again and tries again.
 
 mod alter_configs;
+mod copy;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
@@ -25,6 +26,7 @@ use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 pub use alter_configs::{AlterConfigsError, ConfigChange, ConfigOperation, ConfigResource};
+pub use copy::CopyCatalogError;
 pub use create_partitions::{CreatePartitionsError, NewPartitions};
 pub use create_topics::{CreateTopicError, CreatedTopic, NewTopic};
 pub use delete_topics::{DeleteTopicError, TopicSelector};

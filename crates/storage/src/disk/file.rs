@@ -218,6 +218,7 @@ impl FileOps {
                 self.open.forget(&self.root.join(to));
                 renamed.map(|()| DiskAnswer::Done)
             }
+            DiskOp::Link { to, .. } => fs::hard_link(full, self.root.join(to)).map(|()| DiskAnswer::Done),
             DiskOp::RemoveFile(_) => {
                 let removed = ignore_absent(fs::remove_file(full));
                 self.open.forget(full);
@@ -337,6 +338,7 @@ fn describe(op: &DiskOp) -> (&'static str, &Path) {
         DiskOp::SyncFile(path) => ("sync", path),
         DiskOp::SyncDir(path) => ("sync directory", path),
         DiskOp::Rename { from, .. } => ("rename", from),
+        DiskOp::Link { from, .. } => ("link", from),
         DiskOp::RemoveFile(path) => ("remove", path),
         DiskOp::RemoveDir(path) => ("remove directory", path),
         DiskOp::Length(path) => ("look at", path),

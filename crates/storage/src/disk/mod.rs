@@ -50,6 +50,8 @@ pub enum DiskOp {
     SyncDir(PathBuf),
     /// Renames a file or directory, replacing a file of the new name.
     Rename { from: PathBuf, to: PathBuf },
+    /// Gives a file a second name; what is written under one is read under the other.
+    Link { from: PathBuf, to: PathBuf },
     /// Removes a file; one that does not exist is fine.
     RemoveFile(PathBuf),
     /// Removes a directory with all it holds; one that does not exist is fine.

@@ -471,6 +471,11 @@ impl State {
                 }
                 done(Settles::Nothing)
             }
+            DiskOp::Link { from, to } => {
+                let inode = self.inode(&from, false)?;
+                self.change_names(Renaming::Link(to, Entry::File(inode)));
+                done(Settles::Nothing)
+            }
             DiskOp::RemoveFile(path) | DiskOp::RemoveDir(path) => {
                 if self.names.contains_key(&path) {
                     self.change_names(Renaming::Unlink(path));

@@ -243,6 +243,11 @@ impl LaneCore {
     }
 
     /// A checkpoint covers all slots below `sequence`.
+    /// All slots below are acknowledged.
+    pub(crate) fn acked_upto(&self) -> u64 {
+        self.acked_upto
+    }
+
     pub(crate) fn checkpointed(&mut self, sequence: u64) {
         assert!(sequence <= self.acked_upto, "only acknowledged slots settle");
         self.low_water = self.low_water.max(sequence);

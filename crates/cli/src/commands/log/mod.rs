@@ -1,5 +1,6 @@
 //! `millstream log`: what is done to the logs of a data directory. One file per command.
 
+mod backup;
 mod directory;
 mod dump;
 mod export;
@@ -30,6 +31,7 @@ enum Command {
     Export(export::Args),
     Dump(dump::Args),
     Verify(verify::Args),
+    Backup(backup::Args),
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
@@ -39,6 +41,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Export(args) => runtime.block_on(export::run(args)),
         Command::Dump(args) => dump::run(&args),
         Command::Verify(args) => verify::run(args),
+        Command::Backup(args) => backup::run(&args),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn record(trace: &mut DefaultHasher, op: &DiskOp) {
         DiskOp::Read { file, at, length, .. } => (file, at, length).hash(trace),
         DiskOp::Write { file, at, data, .. } => (file, at, data).hash(trace),
         DiskOp::SetLength { file, length } => (file, length).hash(trace),
-        DiskOp::Rename { from, to } => (from, to).hash(trace),
+        DiskOp::Rename { from, to } | DiskOp::Link { from, to } => (from, to).hash(trace),
         DiskOp::Space => {}
     }
 }

@@ -13,7 +13,7 @@ use crate::lane::slot::PartitionKey;
 use crate::segments::SegmentError;
 
 /// Name of the file.
-const CLEANER_OFFSETS_FILE: &str = "cleaner-offset-checkpoint";
+pub(crate) const CLEANER_OFFSETS_FILE: &str = "cleaner-offset-checkpoint";
 const VERSION: &str = "0";
 
 /// What the file says, by topic and partition.

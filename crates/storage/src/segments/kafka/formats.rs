@@ -10,7 +10,7 @@ use crate::log::transactions::AbortedTransaction;
 /// Name of the file with a partition's topic id (KIP-516).
 pub(crate) const PARTITION_METADATA_FILE: &str = "partition.metadata";
 /// Name of the file with a partition's leader epochs (KIP-101).
-pub(super) const LEADER_EPOCH_FILE: &str = "leader-epoch-checkpoint";
+pub(crate) const LEADER_EPOCH_FILE: &str = "leader-epoch-checkpoint";
 /// Name of the file with the identity of a log directory (KIP-858).
 pub(crate) const META_PROPERTIES_FILE: &str = "meta.properties";
 

@@ -5,7 +5,7 @@
 //! files are hints that a read verifies against the batch they name: they need no sync.
 
 pub(crate) mod checkpoint;
-mod cleaner_offsets;
+pub(crate) mod cleaner_offsets;
 pub mod exchange;
 pub(crate) mod formats;
 pub(crate) mod load;
