@@ -47,12 +47,12 @@ impl Opened {
     }
 
     /// Appends, and waits until that is acknowledged.
-    fn append(&self, partition: &Partition, batch: &Batch) {
-        let appended = partition.append(std::slice::from_ref(batch), AppendOrigin::Client, NOW).expect("it is taken");
-        self.runtime.block_on(appended.ticket.durable()).expect("it is written");
+    fn append(&self, partition: &Arc<Partition>, batch: &Batch) {
+        let appended = partition.append([batch.clone()], AppendOrigin::Client, NOW).expect("it is taken");
+        self.runtime.block_on(appended.durable()).expect("it is written");
     }
 
-    fn read(&self, partition: &Partition, from: Offset, bytes: usize) -> usize {
+    fn read(&self, partition: &Arc<Partition>, from: Offset, bytes: usize) -> usize {
         let slice = self.runtime.block_on(partition.read(from, bytes, true, ReadUpto::HighWatermark));
         slice.expect("the offset is there").bytes()
     }

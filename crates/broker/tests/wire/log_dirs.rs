@@ -18,7 +18,7 @@ const BATCH_BYTES: usize = 900_000;
 
 /// Bytes that the broker says each partition has.
 fn described(peer: &mut Peer) -> BTreeMap<String, u64> {
-    let answer = peer.ask(&DescribeLogDirsRequest { topics: None, ..DescribeLogDirsRequest::default() }, 4).unwrap();
+    let answer = peer.ask(&DescribeLogDirsRequest { topics: None }, 4).unwrap();
     let topics =
         answer.results.into_iter().inspect(|result| assert_eq!(result.error_code, 0)).flat_map(|dir| dir.topics);
     let partitions = topics.flat_map(|topic| {
@@ -76,8 +76,7 @@ fn log_dirs_are_what_lies_on_disk_after_delete_records() {
         let before = agreed(&server, &mut peer);
         let partition = DeleteRecordsPartition { partition_index: 0, offset: 3 };
         let topic = DeleteRecordsTopic { name: TOPIC.to_owned(), partitions: vec![partition] };
-        let request =
-            DeleteRecordsRequest { topics: vec![topic], timeout_ms: 30_000, ..DeleteRecordsRequest::default() };
+        let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 30_000 };
         assert_eq!(peer.ask(&request, 2).unwrap().topics[0].partitions[0].error_code, 0);
         agreed(&server, &mut peer);
         drop(peer);
