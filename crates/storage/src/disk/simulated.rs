@@ -438,11 +438,7 @@ impl State {
                 }
                 done(Settles::Nothing)
             }
-            DiskOp::Link { from, to } => {
-                let inode = self.inode(&from, false)?;
-                self.change_names(Renaming::Link(to, Entry::File(inode)));
-                done(Settles::Nothing)
-            }
+            DiskOp::Link { from, to } => done(self.link(&from, to)?),
             DiskOp::RemoveFile(path) | DiskOp::RemoveDir(path) => {
                 if self.names.contains_key(&path) {
                     self.change_names(Renaming::Unlink(path));
@@ -458,6 +454,12 @@ impl State {
                 Ok((DiskAnswer::Space(Space { total, usable: total.saturating_sub(self.used()) }), Settles::Nothing))
             }
         }
+    }
+
+    fn link(&mut self, from: &Path, to: PathBuf) -> io::Result<Settles> {
+        let inode = self.inode(from, false)?;
+        self.change_names(Renaming::Link(to, Entry::File(inode)));
+        Ok(Settles::Nothing)
     }
 
     /// A direct write first writes back what the page cache has for its range: older bytes never follow newer ones.
