@@ -15,7 +15,8 @@ use millstream_metadata::store::{EmbeddedStore, OpenStoreError};
 use millstream_model::{BrokerId, PartitionIndex};
 use millstream_storage::clock::{Clock, SystemClock};
 use millstream_storage::{
-    FileDisk, LogConfig, OpenDiskError, OpenError, PartitionSpec, RecoveryReport, Storage, StorageError, StorageOptions,
+    FileDisk, LogConfig, OpenDiskError, OpenError, PartitionSpec, RecoveryReport, Storage, StorageError,
+    StorageOptions, WeakFileSystem,
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -241,6 +242,9 @@ async fn open_storage(
     let partitions = partitions.collect();
     let node = image.brokers().first().copied().unwrap_or_default();
     let disk = Arc::new(FileDisk::open(data_dir, DISK_THREADS)?);
+    if let Some(weak) = WeakFileSystem::of(data_dir) {
+        warn!("{}", weak.warning());
+    }
     let options = StorageOptions::new(image.cluster_id().to_owned(), node, Uuid::new_v4());
     let (storage, report) = Storage::open(options, disk, Arc::clone(clock), partitions).await?;
     tell_recovery(&report);

@@ -33,7 +33,7 @@ pub use background::Background;
 pub use backup::{BACKUP_DIR, BackupFile};
 pub use clock::{Clock, SystemClock};
 pub use compaction::{CleanerMetrics, CleanerSettings};
-pub use disk::{Disk, DiskMetrics, FileDisk, OpenDiskError};
+pub use disk::{Disk, DiskMetrics, FileDisk, OpenDiskError, WeakFileSystem};
 pub use lane::Ticket;
 pub use lane::slot::PartitionKey;
 pub use log::config::{Compaction, Durability, EngineLimits, LogConfig};

@@ -123,7 +123,12 @@ impl<'a> Replay<'a> {
         let lane = self.session.lane;
         for slot in self.slots.present(SlotId { lane, sequence: 0 }).await?.iter().filter(|slot| slot.id.lane == lane) {
             let bytes = self.slots.get(slot.id).await?.unwrap_or_default();
-            let Ok(header) = decode_header(&bytes) else { continue };
+            let header = match decode_header(&bytes) {
+                Ok(header) => header,
+                // What it holds was acknowledged, perhaps: it must not be passed over.
+                Err(error @ SlotError::Newer(_)) => return Err(ReplayError::Slot(error)),
+                Err(_) => continue,
+            };
             if header.nonce == self.session.nonce {
                 range.low_water = range.low_water.max(header.low_water);
                 range.acked_upto = range.acked_upto.max(header.acked_upto);

@@ -123,6 +123,26 @@ fn a_folder_that_is_no_data_directory_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_start_in_memory_warns_once_and_one_on_a_disk_does_not() {
+    let warned = |log: &str| log.matches("the data directory is in memory").count();
+    let shm = Path::new("/dev/shm");
+    if !shm.is_dir() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "there is no /dev/shm");
+        eprintln!("SKIPPED: the warning of a start in memory: there is no /dev/shm");
+        return;
+    }
+    let dir = tempfile::tempdir_in(shm).unwrap();
+    let data = dir.path().join("data");
+    Broker::start(&data, &[]).stop();
+    assert_eq!(warned(&Broker::log(&data)), 1, "{}", Broker::log(&data));
+    // The target folder is on a disk, wherever the system keeps what is temporary.
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let data = dir.path().join("data");
+    Broker::start(&data, &[]).stop();
+    assert_eq!(warned(&Broker::log(&data)), 0, "{}", Broker::log(&data));
+}
+
+#[test]
 fn damage_is_named_healed_and_what_is_left_is_served() {
     let (_dir, data) = stopped();
     damage(&data);

@@ -5,3 +5,4 @@ mod backup;
 mod command;
 mod directory;
 mod dump;
+mod upgrade;

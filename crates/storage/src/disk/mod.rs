@@ -6,6 +6,7 @@
 mod aligned;
 mod cache_price;
 mod file;
+mod file_system;
 mod open_files;
 mod platform;
 mod read_buffers;
@@ -23,6 +24,7 @@ use crate::planted::{self, Bug};
 
 pub use aligned::AlignedBuffer;
 pub use file::{FileDisk, OpenDiskError};
+pub use file_system::WeakFileSystem;
 pub(crate) use platform::{defer_this_thread, prefer_this_thread};
 
 /// Alignment, in bytes, of offset, length and memory of a direct read or write.

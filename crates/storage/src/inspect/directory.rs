@@ -81,7 +81,16 @@ impl DataDirectory {
             let damage = Damage::new(position.end, format!("{missing} rounds are missing"));
             findings.push(Finding::at(file, damage));
         }
-        let partitions = partitions(disk, &loaded, missing > 0, &mut findings)?;
+        let mut partitions = partitions(disk, &loaded, missing > 0)?;
+        // A process that was killed may have made a directory, and not yet what lies in it.
+        if session.is_some_and(|session| !session.closed) {
+            partitions.retain(|files| files.key.is_some());
+        }
+        let nameless = partitions.iter().filter(|files| files.key.is_none());
+        findings.extend(nameless.map(|files| {
+            let file = files.dir.join(PARTITION_METADATA_FILE);
+            Finding::new(&file, "it does not say of which topic the directory is")
+        }));
         let (rounds, rounds_end, missing_rounds) = (position.round, position.end, missing > 0);
         Ok(Self { session, rounds, rounds_end, missing_rounds, findings, partitions })
     }
@@ -115,7 +124,6 @@ fn partitions(
     disk: &dyn Disk,
     loaded: &LoadedCheckpoints,
     rounds_missing: bool,
-    findings: &mut Vec<Finding>,
 ) -> Result<Vec<PartitionFiles>, SegmentError> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
@@ -128,10 +136,7 @@ fn partitions(
         let topic_id = read_whole(disk, &metadata)?.as_deref().and_then(topic_id_of);
         let index = entry.name.rsplit_once('-').and_then(|(_, index)| index.parse().ok()).map(PartitionIndex);
         let key = topic_id.zip(index).map(|(topic_id, index)| PartitionKey { topic_id, index });
-        match key {
-            Some(key) => drop(seen.insert(key)),
-            None => findings.push(Finding::new(&metadata, "it does not say of which topic the directory is")),
-        }
+        seen.extend(key);
         let record = key.map_or(Record::Absent, |key| record_of(key, loaded, rounds_missing));
         found.push(PartitionFiles { key, name: entry.name, dir, has_dir: true, record });
     }

@@ -9,7 +9,9 @@ use millstream_model::Offset;
 use super::{Damage, Finding, length, list, read};
 use crate::disk::{BLOCK_BYTES, Disk};
 use crate::lane::session::Session;
-use crate::lane::slot::{PartitionKey, Slot, SlotEntryBody, SlotError, SlotHeader, VERSION, decode, decode_header};
+use crate::lane::slot::{
+    PartitionKey, Slot, SlotEntryBody, SlotError, SlotHeader, SlotIdentity, VERSION, decode, decode_header, identity,
+};
 use crate::segments::SegmentError;
 use crate::slots::ring::RING_DIR;
 
@@ -159,12 +161,16 @@ fn find_slots(disk: &dyn Disk, session: &Session) -> Result<BTreeMap<u64, FoundS
                 if position < slot_end {
                     continue;
                 }
+                let ours = |slot: &SlotIdentity| (slot.lane, slot.nonce) == (session.lane, session.nonce);
+                if identity(block).filter(ours).is_none() {
+                    continue;
+                }
                 let header = match decode_header(block) {
                     Err(SlotError::Newer(found)) => {
                         return Err(SegmentError::Newer { file, found, known: VERSION });
                     }
-                    Ok(header) if (header.lane, header.nonce) == (session.lane, session.nonce) => header,
-                    _ => continue,
+                    Ok(header) => header,
+                    Err(_) => continue,
                 };
                 slot_end = position + u64::from(header.slot_bytes);
                 slots.insert(header.sequence, read_slot(disk, &file, position, header)?);

@@ -306,6 +306,23 @@ pub fn decode_header(bytes: &[u8]) -> Result<SlotHeader, SlotError> {
     })
 }
 
+/// What tells whose a slot is. It keeps its place in every version, so that one of a later version is not taken for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotIdentity {
+    pub(crate) lane: LaneId,
+    pub(crate) sequence: u64,
+    pub(crate) nonce: u64,
+}
+
+/// The identity of a slot that `decode_header` knows, or finds to be of a later version.
+pub(crate) fn identity(bytes: &[u8]) -> Option<SlotIdentity> {
+    if !matches!(decode_header(bytes), Ok(_) | Err(SlotError::Newer(_))) {
+        return None;
+    }
+    let long = |at: usize| u64::from_be_bytes(array(&bytes[at..at + 8]));
+    Some(SlotIdentity { lane: LaneId(long(16)), sequence: long(24), nonce: long(32) })
+}
+
 /// Reads a whole slot and checks every byte that matters.
 ///
 /// # Errors

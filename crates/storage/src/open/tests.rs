@@ -182,6 +182,30 @@ async fn bit_rot_in_an_acknowledged_slot_takes_the_partitions_it_hits_offline() 
     }
 }
 
+/// Acknowledged records that a later version left in the lane must not be taken for none.
+#[tokio::test]
+async fn a_lane_that_a_later_version_wrote_is_refused_and_not_touched() {
+    let (_, disk) = simulated(1);
+    let (storage, _) = open_lagging(&disk, 1, &["a"]).await;
+    append(&partition(&storage, "a"), &["1"]).await;
+    storage.abort().await;
+    let file = PathBuf::from("lane/00000000.slots");
+    let mut head = disk.read(file.clone(), 0, 96).await.unwrap().to_vec();
+    head[9] = 9;
+    let mut crc = millstream_model::crc32c::Crc32c::new();
+    crc.update(&head[8..12]);
+    crc.update(&head[16..96]);
+    head[12..16].copy_from_slice(&crc.value().to_be_bytes());
+    disk.write(file.clone(), 0, vec![head.into()]).await.unwrap();
+    disk.perform(DiskOp::SyncFile(file.clone())).await.unwrap();
+    let before = disk.read(file.clone(), 0, 4096).await.unwrap();
+    let specs = vec![spec("a", LogConfig::default())];
+    let opened = Storage::open(options(2), Arc::clone(&disk), Arc::new(ManualClock::default()), specs).await;
+    let Err(refused) = opened else { panic!("the lane was passed over") };
+    assert!(matches!(refused, OpenError::Newer(SlotError::Newer(9))), "{refused}");
+    assert_eq!(disk.read(file, 0, 4096).await.unwrap(), before);
+}
+
 #[tokio::test]
 async fn a_damaged_last_slot_is_a_torn_tail_unless_the_segments_have_it_too() {
     for settled in [false, true] {

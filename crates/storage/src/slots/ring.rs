@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use super::{PresentSlot, Put, SlotId, SlotLimits, SlotSpace, SlotStore};
 use crate::disk::{ASIDE_DIR, AlignedBuffer, BLOCK_BYTES, Disk, DiskError, DiskOp, WriteSync};
 use crate::lane::session::Session;
-use crate::lane::slot::decode_header;
+use crate::lane::slot::{decode_header, identity};
 use crate::planted::{self, Bug};
 
 /// Directory of the files below the disk's root.
@@ -229,12 +229,14 @@ async fn scan_file(
             if at < slot_end {
                 continue;
             }
-            let Ok(header) = decode_header(content) else { continue };
-            if (header.lane, header.nonce) != (session.lane, session.nonce) {
+            let Some(identity) = identity(content) else { continue };
+            if (identity.lane, identity.nonce) != (session.lane, session.nonce) {
                 continue;
             }
-            let id = SlotId { lane: header.lane, sequence: header.sequence };
-            let place = Place { file: number, at, bytes: u64::from(header.slot_bytes) };
+            let id = SlotId { lane: identity.lane, sequence: identity.sequence };
+            // How long one of a later version is nobody knows; its head is enough for a refusal.
+            let bytes = decode_header(content).map_or(BLOCK_BYTES as u64, |header| u64::from(header.slot_bytes));
+            let place = Place { file: number, at, bytes };
             slot_end = at + place.bytes;
             found.push((id, place));
         }

@@ -123,6 +123,22 @@ async fn what_is_shorter_or_missing_is_found() {
     check(remove("kafka/a-0/partition.metadata"), "partition.metadata").await;
 }
 
+/// A process was killed between making a directory and writing what lies in it.
+#[tokio::test]
+async fn a_directory_that_was_only_just_made_is_no_damage_after_an_unclean_end() {
+    for clean in [true, false] {
+        let (_, disk) = simulated(7);
+        let storage = filled(&disk).await;
+        if clean {
+            storage.close().await.unwrap();
+        } else {
+            storage.abort().await;
+        }
+        disk.perform_now(crate::disk::DiskOp::CreateDir("kafka/new-0".into())).unwrap();
+        assert_eq!(verify(&disk).is_good(), !clean);
+    }
+}
+
 /// The lane of a session that did not end: flips in what is needed.
 #[tokio::test]
 async fn every_flip_in_a_slot_of_an_unclean_end_is_told() {
