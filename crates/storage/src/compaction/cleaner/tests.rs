@@ -237,3 +237,24 @@ async fn the_record_with_the_largest_timestamp_is_looked_for_among_those_that_ar
     let found = partition.offset_of_max_timestamp().await.unwrap().unwrap();
     assert_eq!((found.offset, found.timestamp), (kept, TimestampMs(far)));
 }
+
+#[tokio::test]
+async fn settings_that_change_during_a_look_are_heard() {
+    let clock = Arc::new(ManualClock::default());
+    let storage = Storage::in_memory(clock.clone(), EngineLimits::default());
+    for index in 0..1000 {
+        let spec = crate::tests::spec("t", LogConfig::default());
+        storage.create_partition(PartitionSpec { index: millstream_model::PartitionIndex(index), ..spec });
+    }
+    let settings = CleanerSettings { enabled: true, backoff: Duration::from_secs(3600), ..CleanerSettings::default() };
+    storage.set_cleaner(settings);
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(Duration::from_millis(10));
+    storage.set_cleaner(CleanerSettings { map_load_percent: 50, ..settings });
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(storage.metrics().cleaner.idle_ms, 0, "it looked again");
+}
