@@ -18,7 +18,7 @@ const BATCH_BYTES: usize = 900_000;
 
 /// Bytes that the broker says each partition has.
 fn described(peer: &mut Peer) -> BTreeMap<String, u64> {
-    let answer = peer.ask(&DescribeLogDirsRequest { topics: None, ..DescribeLogDirsRequest::default() }, 4).unwrap();
+    let answer = peer.ask(&DescribeLogDirsRequest { topics: None }, 4).unwrap();
     let topics =
         answer.results.into_iter().inspect(|result| assert_eq!(result.error_code, 0)).flat_map(|dir| dir.topics);
     let partitions = topics.flat_map(|topic| {
