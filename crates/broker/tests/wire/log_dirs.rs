@@ -76,8 +76,7 @@ fn log_dirs_are_what_lies_on_disk_after_delete_records() {
         let before = agreed(&server, &mut peer);
         let partition = DeleteRecordsPartition { partition_index: 0, offset: 3 };
         let topic = DeleteRecordsTopic { name: TOPIC.to_owned(), partitions: vec![partition] };
-        let request =
-            DeleteRecordsRequest { topics: vec![topic], timeout_ms: 30_000, ..DeleteRecordsRequest::default() };
+        let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 30_000 };
         assert_eq!(peer.ask(&request, 2).unwrap().topics[0].partitions[0].error_code, 0);
         agreed(&server, &mut peer);
         drop(peer);
