@@ -135,7 +135,9 @@ mod tests {
             }
         };
         places.dedup();
-        assert_eq!((taken.len(), taken.is_unique(), places.len()), (1_000_000, true, 2));
+        assert!(taken.len() == 1_000_000 && taken.is_unique());
+        // From what came with the length to its own memory, unless the allocator could extend that.
+        assert!(places.len() <= 2, "{places:?}");
         assert!(rest.ends_with(&[9]) && rest.len() == 5);
     }
 

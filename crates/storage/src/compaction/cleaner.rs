@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::sync::watch;
 use tracing::{debug, error, info};
 
-use super::milliseconds;
 use super::pass::{Pass, PassError};
 use super::plan::{Log, Plan};
+use super::{CleanerSettings, milliseconds};
 use crate::lane::slot::PartitionKey;
 use crate::log::config::Compaction;
 use crate::partition::Partition;
@@ -26,6 +27,8 @@ struct Due {
 #[derive(Debug)]
 struct Cleaner {
     shared: Arc<Shared>,
+    /// What changes while it looks or cleans must not be missed: marked as seen before a look.
+    settings: watch::Receiver<CleanerSettings>,
     /// Partitions that could not be cleaned, which are not tried again.
     uncleanable: BTreeMap<PartitionKey, Arc<Partition>>,
     /// Partitions that were not cleaned this time: the others have their turn first.
@@ -34,9 +37,10 @@ struct Cleaner {
 
 /// Runs until the storage stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut cleaner = Cleaner { shared, uncleanable: BTreeMap::new(), passed_over: BTreeSet::new() };
+    let settings = shared.cleaning.settings.subscribe();
+    let mut cleaner = Cleaner { shared, settings, uncleanable: BTreeMap::new(), passed_over: BTreeSet::new() };
     while cleaner.is_running() {
-        let enabled = cleaner.shared.cleaning.settings.borrow().enabled;
+        let enabled = cleaner.settings.borrow_and_update().enabled;
         if !(enabled && cleaner.clean_filthiest().await) {
             cleaner.rest().await;
         }
@@ -56,16 +60,15 @@ impl Cleaner {
     /// Waits for its pause to be over, or for new settings, or the end.
     async fn rest(&mut self) {
         self.passed_over.clear();
-        let mut settings = self.shared.cleaning.settings.subscribe();
         let mut phase = self.shared.phase.subscribe();
         let mut failure = self.shared.failure.subscribe();
-        let now = *settings.borrow_and_update();
+        let now = *self.settings.borrow();
         let is_running = *phase.borrow_and_update() <= Phase::Running && failure.borrow_and_update().is_none();
         if !is_running {
             return;
         }
         tokio::select! {
-            _ = settings.changed() => {}
+            _ = self.settings.changed() => {}
             _ = phase.changed() => {}
             _ = failure.changed() => {}
             () = self.shared.clock.sleep(now.backoff), if now.enabled => {}
