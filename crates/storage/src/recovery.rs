@@ -59,7 +59,7 @@ enum Contiguous {
     Unknown,
 }
 
-/// Range of slots that count.
+/// Range of slots that count. Its numbers are what headers claim.
 #[derive(Debug, Default)]
 struct Range {
     /// First slot that is needed.
@@ -76,7 +76,14 @@ impl Range {
         if planted::has(Bug::ReusesOffsetsAfterCut) {
             return self.acked_upto;
         }
-        self.present.last().map_or(0, |last| last + 1).max(self.acked_upto)
+        self.present.last().map_or(0, |last| last.saturating_add(1)).max(self.acked_upto)
+    }
+
+    /// How many acknowledged slots are gone from `sequence` on, if that one is: without going through them, as there may be
+    /// any number.
+    fn gone_from(&self, sequence: u64) -> Option<u64> {
+        let next = self.present.range(sequence..).next().copied().unwrap_or(u64::MAX);
+        next.min(self.acked_upto).checked_sub(sequence).filter(|gone| *gone > 0)
     }
 }
 
@@ -88,7 +95,16 @@ impl<'a> Replay<'a> {
     pub(crate) async fn run(mut self, materialiser: &mut Materialiser) -> Result<Replayed, ReplayError> {
         let range = self.range().await?;
         let end = range.end();
-        for sequence in range.low_water..end {
+        let mut next = range.low_water;
+        while next < end {
+            if let Some(gone) = range.gone_from(next) {
+                self.done.damaged += gone;
+                self.seen_after_loss = Some(BTreeSet::new());
+                next += gone;
+                continue;
+            }
+            let sequence = next;
+            next += 1;
             let (entries, lost) = match self.slot(sequence, &range).await? {
                 Ok(slot) => (slot.entries, Vec::new()),
                 Err(SlotError::Newer(version)) => return Err(ReplayError::Slot(SlotError::Newer(version))),

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::clock::ManualClock;
 use crate::disk::BLOCK_BYTES;
 use crate::disk::simulated::{Fate, SimulatedDisk};
+use crate::lane::slot::{Seal, SlotKind, decode_header, encode};
 use crate::tests::{plain, spec, values};
 use crate::*;
 
@@ -72,9 +73,15 @@ async fn append(partition: &Arc<Partition>, value: &str) {
 }
 
 async fn all(partition: &Arc<Partition>) -> Vec<String> {
-    let from = partition.offsets().log_start;
-    let slice = partition.read(from, 1 << 20, true, ReadUpto::HighWatermark).await.unwrap();
-    values(&slice.records).into_iter().map(|(_, value)| value).collect()
+    let (mut from, mut all) = (partition.offsets().log_start, Vec::new());
+    // A read may end where the segments do, and the tail goes on.
+    loop {
+        let slice = partition.read(from, 1 << 20, true, ReadUpto::HighWatermark).await.unwrap();
+        let records = values(&slice.records);
+        let Some((last, _)) = records.last() else { return all };
+        from = Offset(last + 1);
+        all.extend(records.into_iter().map(|(_, value)| value));
+    }
 }
 
 #[tokio::test]
@@ -201,4 +208,27 @@ async fn a_log_start_after_a_damaged_slot_does_not_prove_that_the_slot_held_no_r
     let (storage, report) = machine.start().await;
     assert_eq!(report.slots_damaged, 1);
     assert!(machine.partition(&storage, 0).offline().is_some(), "{:?}", machine.partition(&storage, 0).offsets());
+}
+
+#[tokio::test]
+async fn slots_that_a_header_claims_by_the_billion_are_not_gone_through() {
+    let mut machine = Machine::new(1, vec![spec("a", LogConfig::default())]);
+    let (storage, _) = machine.start().await;
+    append(&machine.partition(&storage, 0), "1").await;
+    append(&machine.partition(&storage, 0), "2").await;
+    storage.abort().await;
+    let lane = PathBuf::from("lane/00000000.slots");
+    let written = machine.disk.content(&lane).unwrap()[BLOCK_BYTES..2 * BLOCK_BYTES].to_vec();
+    let header = decode_header(&written).unwrap();
+    for (sequence, acked_upto) in [(u64::MAX, 0), (1 << 60, 1 << 50), (1, u64::MAX)] {
+        let kind = SlotKind::Mark;
+        let seal = Seal { kind, lane: header.lane, sequence, nonce: header.nonce, acked_upto, low_water: 0 };
+        let (disk, specs) = (machine.disk.fork(), machine.specs.clone());
+        let mut machine = Machine { disk, specs, clock: Arc::default(), starts: 1 };
+        let disk: &dyn Disk = &machine.disk;
+        disk.write(lane.clone(), BLOCK_BYTES as u64, vec![encode(seal, &[]).1]).await.unwrap();
+        let (storage, report) = machine.start().await;
+        let lost = acked_upto > 1;
+        assert_eq!((report.slots_damaged > 0, machine.partition(&storage, 0).offline().is_some()), (lost, lost));
+    }
 }
