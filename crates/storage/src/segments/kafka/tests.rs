@@ -347,8 +347,7 @@ async fn a_segment_of_a_compacted_log_is_closed_when_its_records_may_not_stay_un
     assert_eq!(closed_after(compaction(u64::MAX)).await, 12);
 }
 
-/// Runs Kafka's `DumpLogSegments` over a log with several segments. `MILLSTREAM_KAFKA_LIBS` names a directory with
-/// Kafka's jars; without it nothing is tested here.
+/// Runs Kafka's `DumpLogSegments` over a log with several segments.
 #[tokio::test]
 async fn kafkas_own_tool_finds_nothing_wrong_with_the_files() {
     let Some(libs) = kafka_libs() else { return };
