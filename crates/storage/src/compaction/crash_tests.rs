@@ -13,8 +13,8 @@ use millstream_model::{BrokerId, TimestampMs};
 use uuid::Uuid;
 
 use super::tests::{Written, cleaner, config, limits, partition, records_of};
-use super::*;
 use crate::clock::ManualClock;
+use crate::crash_tests::until_crash;
 use crate::disk::simulated::{Dice, Faults, SimulatedDisk};
 use crate::tests::{spec, stamp};
 use crate::*;
@@ -41,29 +41,6 @@ struct World {
     disk: SimulatedDisk,
     dice: RefCell<Dice>,
     known: RefCell<Known>,
-}
-
-/// Runs `work` on a fresh runtime until it ends or the machine stops, with time passing.
-fn until_crash<R>(disk: &SimulatedDisk, clock: &ManualClock, work: impl Future<Output = R>) -> Option<R> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let ended = runtime.block_on(async {
-        let ticking = async {
-            loop {
-                for _ in 0..20 {
-                    tokio::task::yield_now().await;
-                }
-                clock.advance(Duration::from_millis(5));
-            }
-        };
-        tokio::select! {
-            biased;
-            () = disk.crashed() => None,
-            done = work => Some(done),
-            () = ticking => None,
-        }
-    });
-    runtime.shutdown_background();
-    ended
 }
 
 impl World {

@@ -73,7 +73,7 @@ fn options(dice: &mut Dice) -> StorageOptions {
 type Shared = Rc<RefCell<World>>;
 
 /// Runs `work` on a fresh runtime until it ends or the machine stops; what still ran is dropped, as a crash does.
-pub(super) fn until_crash<R>(
+pub(crate) fn until_crash<R>(
     disk: &SimulatedDisk,
     clock: &Arc<ManualClock>,
     work: impl Future<Output = R>,
