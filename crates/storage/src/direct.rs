@@ -13,10 +13,9 @@ use tokio::sync::Notify;
 use crate::lane::slot::PartitionKey;
 use crate::lane::ticket::SlotFate;
 use crate::partition::{Partition, WaitsForSpace};
+use crate::room::NO_SPACE_RETRY;
 use crate::shared::{Phase, Shared};
 
-/// How long to wait before a full disk is tried again.
-const NO_SPACE_RETRY: Duration = Duration::from_millis(500);
 /// Partitions that are written at a time.
 const WRITES_TOGETHER: usize = 4;
 /// A write on a reactor's thread that takes longer than this sends those of the next while to the storage's own thread.
@@ -98,8 +97,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         while writes.len() < WRITES_TOGETHER {
             let Some(key) = shared.direct.partitions.lock().pop_first() else { break };
             let Some(partition) = shared.partition(key) else { continue };
-            if let Some(write) = partition.begin_direct() {
-                writes.push(async move { (key, partition.write_apart(write).await) });
+            if let Some((round, run)) = partition.begin_direct() {
+                writes.push(async move { (key, partition.write_apart(round, run).await) });
             }
         }
         if shared.is_halted() {

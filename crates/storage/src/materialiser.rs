@@ -1,7 +1,7 @@
 //! The materialiser: carries durable slots into the segments, takes checkpoints, and so moves the lane's low-water.
 //!
-//! The one owner of all that writes segments: edits are ordered from it. A batch reaches its segment only after its slot
-//! is durable, so segments never hold what the lane could still lose.
+//! What edits segments is ordered from it. A batch of the lane reaches its segment only after its slot is durable, so
+//! segments never hold what the lane could still lose; what passes the lane by is written in `partition/direct.rs`.
 
 mod backups;
 mod checkpoints;
@@ -20,13 +20,11 @@ use crate::lane::slot::{PartitionKey, Slot, SlotEntry, SlotEntryBody};
 use crate::log::partition_log::PartitionLog;
 use crate::partition::Partition;
 use crate::planted::{self, Bug};
-use crate::room::Writer;
+use crate::room::{NO_SPACE_RETRY, Writer};
 use crate::segments::{Edited, SegmentEdit, SegmentError, SegmentRun};
 use crate::shared::{BackupOrder, EditOrder, Phase, Shared};
 use crate::tail::TailPiece;
 
-/// How long to wait before a full disk is tried, or looked at, again.
-const NO_SPACE_RETRY: Duration = Duration::from_millis(500);
 /// How often the free space is looked at while data comes in.
 const SPACE_CHECK: Duration = Duration::from_secs(1);
 

@@ -4,8 +4,12 @@
 //! a burst between two looks does not eat the reserve. Deletes and the broker's own records may use the reserve too.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use crate::log::partition_log::AppendOrigin;
+
+/// How long to wait before a full disk is tried, or looked at, again.
+pub(crate) const NO_SPACE_RETRY: Duration = Duration::from_millis(500);
 
 /// Who met a full disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

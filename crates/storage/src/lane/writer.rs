@@ -13,14 +13,12 @@ use super::core::{LaneEffect, SealedSlot};
 use super::slot::{PartitionKey, Slot, SlotEntryBody, encode};
 use super::ticket::SlotFate;
 use crate::disk::DiskError;
-use crate::room::Writer;
+use crate::room::{NO_SPACE_RETRY, Writer};
 use crate::shared::{Phase, Shared};
 use crate::slots::{Put, SlotId, SlotStore};
 
 /// How long the lane is idle before a mark slot covers its last data slot.
 const MARK_AFTER: Duration = Duration::from_millis(100);
-/// How long to wait before a slot is tried again on a full disk.
-const NO_SPACE_RETRY: Duration = Duration::from_millis(500);
 
 /// Outcome of one slot's put.
 struct Answered {

@@ -12,12 +12,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
 use millstream_model::Offset;
 
-use super::{Materialiser, NO_SPACE_RETRY};
+use super::Materialiser;
 use crate::lane::slot::PartitionKey;
 use crate::log::config::Durability;
 use crate::log::partition_log::{Fault, PartitionLog};
 use crate::partition::Partition;
-use crate::room::Writer;
+use crate::room::{NO_SPACE_RETRY, Writer};
 use crate::segments::{PartitionCheckpoint, SegmentEdit, SegmentError};
 
 /// What a checkpoint covers.

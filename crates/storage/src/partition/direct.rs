@@ -66,7 +66,6 @@ pub(crate) struct WaitsForSpace;
 #[derive(Debug)]
 pub(crate) struct DirectRound {
     run: DirectRun,
-    write: SegmentRun,
     path: Durability,
     /// How it is written: under `Os` too it may be synced.
     durability: Durability,
@@ -120,8 +119,8 @@ impl Partition {
                 }
                 self.begin_round(&mut log)
             };
-            let Some(round) = round else { return };
-            let done = self.shared.segments.append_now(round.write.clone());
+            let Some((round, run)) = round else { return };
+            let done = self.shared.segments.append_now(run);
             direct.wrote_here(began, self.shared.clock.monotonic());
             if self.end_direct(round, done).is_err() {
                 break;
@@ -131,29 +130,29 @@ impl Partition {
     }
 
     /// Writes what was begun on the disk's threads.
-    pub(crate) async fn write_apart(&self, round: DirectRound) -> Result<(), WaitsForSpace> {
-        let done = self.shared.segments.append_direct(round.write.clone(), round.durability).await;
+    pub(crate) async fn write_apart(&self, round: DirectRound, run: SegmentRun) -> Result<(), WaitsForSpace> {
+        let done = self.shared.segments.append_direct(run, round.durability).await;
         self.end_direct(round, done)
     }
 
-    /// Takes what waits to be written, and the right to write it; none when there is nothing, somebody writes, or what
-    /// came before through the lane has not settled.
-    pub(crate) fn begin_direct(&self) -> Option<DirectRound> {
+    /// Takes what waits to be written, as it is written, and the right to do that; none when there is nothing, somebody
+    /// writes, or what came before through the lane has not settled.
+    pub(crate) fn begin_direct(&self) -> Option<(DirectRound, SegmentRun)> {
         self.begin_round(&mut self.log.lock())
     }
 
-    fn begin_round(&self, log: &mut PartitionLog) -> Option<DirectRound> {
+    fn begin_round(&self, log: &mut PartitionLog) -> Option<(DirectRound, SegmentRun)> {
         if log.fault.is_some() || self.shared.is_halted() || !log.lane_is_settled() {
             return None;
         }
         let durability = if log.next_write_is_synced() { Durability::Fsync } else { log.path };
         let run = log.direct.begin_write()?;
-        let write = self.run(log, run.batches.clone(), run.aborted.clone());
-        Some(DirectRound { run, write, path: log.path, durability, began: self.shared.clock.monotonic() })
+        let written = self.run(log, run.batches.clone(), run.aborted.clone());
+        Some((DirectRound { run, path: log.path, durability, began: self.shared.clock.monotonic() }, written))
     }
 
     fn end_direct(&self, round: DirectRound, done: Result<(), SegmentError>) -> Result<(), WaitsForSpace> {
-        let DirectRound { run, path, durability, began, .. } = round;
+        let DirectRound { run, path, durability, began } = round;
         match done {
             Ok(()) => {
                 self.shared.room.set_refused(Writer::Direct, false);

@@ -3,6 +3,7 @@
 use millstream_model::Offset;
 use millstream_model::batch::Batch;
 
+use super::vouched::check_epochs;
 use super::{Partition, ReadError, ReadSlice};
 use crate::log::partition_log::{Fault, PartitionLog, ReadUpto};
 use crate::segments::{ReadFrom, RecordChunks, SegmentError};
@@ -50,15 +51,16 @@ impl Partition {
             let offsets = log.offsets();
             return Err(ReadError::OutOfRange { log_start: offsets.log_start, log_end: offsets.log_end });
         }
+        let (epochs, log_start) = (log.live.epochs.clone(), log.live.log_start);
         drop(log);
         let chunks = trim(chunks?, limit, bytes_max, at_least_one_batch);
         let chunks = chunks.map_err(|error| self.place(error))?;
+        if let Some(chunks) = &chunks {
+            check_epochs(chunks, &epochs, log_start).map_err(|error| self.place(error))?;
+        }
         let log = self.log.lock();
         // A log may have holes: nothing settled from here on, so the next batch is the tail's first.
-        let chunks = match chunks {
-            Some(chunks) => self.check_epochs(&log, &chunks).map(|()| chunks)?,
-            None => log.read_tail(from, limit, bytes_max, at_least_one_batch),
-        };
+        let chunks = chunks.unwrap_or_else(|| log.read_tail(from, limit, bytes_max, at_least_one_batch));
         Ok(self.slice(&log, from, chunks, upto))
     }
 

@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use millstream_model::LeaderEpoch;
 use millstream_model::batch::BatchHeader;
+use millstream_model::{LeaderEpoch, Offset};
 
 use super::reading::damaged;
 use super::{Partition, ReadError};
-use crate::log::partition_log::PartitionLog;
+use crate::log::epochs::EpochStarts;
 use crate::segments::kafka::KAFKA_DIR;
 use crate::segments::{RecordChunks, SegmentError};
 
@@ -23,22 +23,22 @@ impl Partition {
             error => error,
         }
     }
+}
 
-    /// Checks that the batches were written in the epochs that the log knows.
-    pub(super) fn check_epochs(&self, log: &PartitionLog, chunks: &RecordChunks) -> Result<(), ReadError> {
-        for chunk in chunks {
-            let mut rest = &chunk[..];
-            while let Ok(header) = BatchHeader::read(rest) {
-                // A batch may begin below the log's start, where the epochs are forgotten.
-                let known = log.live.epochs.epoch_at(header.base_offset.max(log.live.log_start));
-                let found = header.partition_leader_epoch;
-                if known != LeaderEpoch::NONE && found != LeaderEpoch::NONE && found != known {
-                    let reason = format!("the batch at {} has leader epoch {found}, not {known}", header.base_offset);
-                    return Err(self.place(damaged(reason)));
-                }
-                rest = &rest[header.size_bytes().min(rest.len())..];
+/// Checks that the batches were written in the epochs that the log knows.
+pub(super) fn check_epochs(chunks: &RecordChunks, epochs: &EpochStarts, log_start: Offset) -> Result<(), ReadError> {
+    for chunk in chunks {
+        let mut rest = &chunk[..];
+        while let Ok(header) = BatchHeader::read(rest) {
+            // A batch may begin below the log's start, where the epochs are forgotten.
+            let known = epochs.epoch_at(header.base_offset.max(log_start));
+            let found = header.partition_leader_epoch;
+            if known != LeaderEpoch::NONE && found != LeaderEpoch::NONE && found != known {
+                let reason = format!("the batch at {} has leader epoch {found}, not {known}", header.base_offset);
+                return Err(damaged(reason));
             }
+            rest = &rest[header.size_bytes().min(rest.len())..];
         }
-        Ok(())
     }
+    Ok(())
 }
