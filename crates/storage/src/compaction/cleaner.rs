@@ -54,7 +54,7 @@ impl Cleaner {
 
     /// Whether a partition was not deleted.
     fn is_known(&self, partition: &Arc<Partition>) -> bool {
-        self.shared.partition(key_of(partition)).is_some_and(|known| Arc::ptr_eq(&known, partition))
+        self.shared.partition(partition.key()).is_some_and(|known| Arc::ptr_eq(&known, partition))
     }
 
     /// Waits for its pause to be over, or for new settings, or the end.
@@ -94,12 +94,12 @@ impl Cleaner {
             Err(_) if !self.is_known(&partition) => true,
             Err(PassError::GaveUp(reason)) => {
                 info!(%topic, %index, reason, "a log was not cleaned this time");
-                self.passed_over.insert(key_of(&partition));
+                self.passed_over.insert(partition.key());
                 true
             }
             Err(error) => {
                 error!(%topic, %index, %error, "the log cannot be cleaned, and is not until the next start");
-                self.uncleanable.insert(key_of(&partition), partition);
+                self.uncleanable.insert(partition.key(), partition);
                 true
             }
         }
@@ -133,7 +133,7 @@ impl Cleaner {
 
     /// What there is to clean in a compacted log that can be.
     fn plan(&self, partition: &Partition) -> Option<(Compaction, Plan)> {
-        let key = key_of(partition);
+        let key = partition.key();
         let (compaction, offsets) = partition.with_log(|log| {
             let compaction = log.config.compaction.filter(|_| log.fault.is_none())?;
             Some((compaction, log.offsets()))
@@ -152,10 +152,6 @@ impl Cleaner {
         };
         Some((compaction, Plan::of(log)))
     }
-}
-
-fn key_of(partition: &Partition) -> PartitionKey {
-    PartitionKey { topic_id: partition.topic_id(), index: partition.index() }
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ pub(super) struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     pub(super) fn new(shared: &'a Shared, partition: Arc<Partition>) -> Self {
-        let key = PartitionKey { topic_id: partition.topic_id(), index: partition.index() };
+        let key = partition.key();
         let (config, settings) = (partition.config(), *shared.cleaning.settings.borrow());
         Self { shared, partition, key, config, settings, began: shared.clock.monotonic(), moved_bytes: 0 }
     }

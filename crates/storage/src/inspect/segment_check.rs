@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use millstream_model::batch::{Batch, BatchHeader, ControlRecord, ControlRecordType, HEADER_BYTES, MAGIC, RecordIter};
+use millstream_model::batch::{Batch, BatchHeader, ControlRecordType, HEADER_BYTES, MAGIC};
 use millstream_model::crc32c::crc32c;
 use millstream_model::{Offset, ProducerId, TimestampMs};
 
@@ -16,6 +16,7 @@ use super::entries::{OffsetEntry, TimeEntry, aborted_transactions, offset_entrie
 use super::{Damage, Finding, length, read, read_hint};
 use crate::disk::{Disk, DiskError};
 use crate::log::epochs::EpochStarts;
+use crate::log::state::control_of;
 use crate::segments::SegmentError;
 use crate::segments::kafka::formats::{INDEX_ENTRY_BYTES, TIME_INDEX_ENTRY_BYTES, TXN_INDEX_ENTRY_BYTES};
 use crate::segments::kafka::plan::{Segment, SegmentFile};
@@ -311,15 +312,5 @@ impl Check<'_> {
 
 /// Whether a batch is the marker of an aborted transaction.
 fn aborts(batch: &Batch) -> bool {
-    /// More than a marker has.
-    const MARKER_BYTES_MAX: usize = 64 << 10;
-    let header = batch.header();
-    if !header.attributes.is_control() {
-        return false;
-    }
-    let Ok(bytes) = batch.decompressed(MARKER_BYTES_MAX) else { return false };
-    let record = RecordIter::new(&bytes, header.records_count).next();
-    let Some(Ok(record)) = record else { return false };
-    let control = record.key.and_then(|key| ControlRecord::parse(key, record.value).ok());
-    control.is_some_and(|control| control.kind == ControlRecordType::Abort)
+    control_of(batch).is_some_and(|control| control.kind == ControlRecordType::Abort)
 }

@@ -1,9 +1,9 @@
 //! Reading a partition: the newest batches from memory, older ones from their segments, never beyond what readers may see.
 
 use millstream_model::Offset;
-use millstream_model::batch::Batch;
+use millstream_model::batch::{Batch, BatchHeader};
 
-use super::vouched::check_epochs;
+use super::vouched::check_epoch;
 use super::{Partition, ReadError, ReadSlice};
 use crate::log::partition_log::{Fault, PartitionLog, ReadUpto};
 use crate::segments::{ReadFrom, RecordChunks, SegmentError};
@@ -53,11 +53,9 @@ impl Partition {
         }
         let (epochs, log_start) = (log.live.epochs.clone(), log.live.log_start);
         drop(log);
-        let chunks = trim(chunks?, limit, bytes_max, at_least_one_batch);
+        let check = |header: &BatchHeader| check_epoch(header, &epochs, log_start);
+        let chunks = trim(chunks?, limit, bytes_max, at_least_one_batch, check);
         let chunks = chunks.map_err(|error| self.place(error))?;
-        if let Some(chunks) = &chunks {
-            check_epochs(chunks, &epochs, log_start).map_err(|error| self.place(error))?;
-        }
         let log = self.log.lock();
         // A log may have holes: nothing settled from here on, so the next batch is the tail's first.
         let chunks = chunks.unwrap_or_else(|| log.read_tail(from, limit, bytes_max, at_least_one_batch));
@@ -88,12 +86,13 @@ pub(super) fn damaged(error: impl std::fmt::Display) -> ReadError {
     ReadError::Segment(SegmentError::Damaged { file, position, reason: error.to_string() })
 }
 
-/// Batches that lie below `limit` and within `bytes_max`, their CRCs checked; none when nothing settled was found.
+/// Batches that lie below `limit` and within `bytes_max`, their CRCs and heads checked; none when nothing settled was found.
 fn trim(
     chunks: RecordChunks,
     limit: Offset,
     bytes_max: usize,
     at_least_one: bool,
+    check: impl Fn(&BatchHeader) -> Result<(), ReadError>,
 ) -> Result<Option<RecordChunks>, ReadError> {
     if chunks.is_empty() {
         return Ok(None);
@@ -110,6 +109,7 @@ fn trim(
             let forced = at_least_one && taken == 0;
             ended = batch.header().base_offset >= limit || (taken + bytes > bytes_max && !forced);
             if !ended {
+                check(batch.header())?;
                 whole += bytes;
                 taken += bytes;
             }

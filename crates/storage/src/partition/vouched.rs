@@ -9,8 +9,8 @@ use millstream_model::{LeaderEpoch, Offset};
 use super::reading::damaged;
 use super::{Partition, ReadError};
 use crate::log::epochs::EpochStarts;
+use crate::segments::SegmentError;
 use crate::segments::kafka::KAFKA_DIR;
-use crate::segments::{RecordChunks, SegmentError};
 
 impl Partition {
     /// The error with this partition's directory, if it names no file.
@@ -25,20 +25,13 @@ impl Partition {
     }
 }
 
-/// Checks that the batches were written in the epochs that the log knows.
-pub(super) fn check_epochs(chunks: &RecordChunks, epochs: &EpochStarts, log_start: Offset) -> Result<(), ReadError> {
-    for chunk in chunks {
-        let mut rest = &chunk[..];
-        while let Ok(header) = BatchHeader::read(rest) {
-            // A batch may begin below the log's start, where the epochs are forgotten.
-            let known = epochs.epoch_at(header.base_offset.max(log_start));
-            let found = header.partition_leader_epoch;
-            if known != LeaderEpoch::NONE && found != LeaderEpoch::NONE && found != known {
-                let reason = format!("the batch at {} has leader epoch {found}, not {known}", header.base_offset);
-                return Err(damaged(reason));
-            }
-            rest = &rest[header.size_bytes().min(rest.len())..];
-        }
+/// Checks that a batch was written in the epoch that the log knows for it.
+pub(super) fn check_epoch(header: &BatchHeader, epochs: &EpochStarts, log_start: Offset) -> Result<(), ReadError> {
+    // A batch may begin below the log's start, where the epochs are forgotten.
+    let known = epochs.epoch_at(header.base_offset.max(log_start));
+    let found = header.partition_leader_epoch;
+    if known == LeaderEpoch::NONE || found == LeaderEpoch::NONE || found == known {
+        return Ok(());
     }
-    Ok(())
+    Err(damaged(format!("the batch at {} has leader epoch {found}, not {known}", header.base_offset)))
 }

@@ -19,6 +19,7 @@ use super::formats::{
 };
 use super::plan::{Segment, SegmentFile, SegmentWrites, add_batch, time_entry};
 use super::producer_snapshot;
+use super::swap::{CLEANED_SUFFIX, SWAP_SUFFIX};
 use crate::disk::{Disk, DiskError, DiskOp};
 use crate::lane::LaneId;
 use crate::lane::session::{SESSION_FILE, Session};
@@ -30,8 +31,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// What a file's name contains that tells of tiered storage (KIP-405).
 const TIERED_MARK: &str = "remote_log";
 /// Suffixes of what Kafka is about to remove or had not finished.
-const LEFT_OVER: [&str; 2] = [".deleted", ".cleaned"];
-const SWAP_SUFFIX: &str = ".swap";
+const LEFT_OVER: [&str; 2] = [".deleted", CLEANED_SUFFIX];
 
 /// Why a log was not copied. The source is as it was.
 #[derive(Debug, thiserror::Error)]

@@ -192,6 +192,8 @@ impl Reader<'_> {
     async fn find(&self, key: PartitionKey, offset: Offset) -> Result<Option<Found>, SegmentError> {
         let mine = |cursor: &Cursor| cursor.segment == self.segment.base && cursor.swaps == self.swaps;
         let guess = match self.store.cursors.take(key, offset).filter(mine) {
+            // What follows there up to the segment's end was compacted away.
+            Some(cursor) if cursor.position >= self.segment.log_bytes => return Ok(None),
             Some(cursor) => Guess { position: cursor.position, claim: Claim::Begins(offset) },
             None => self.index_floor(offset).await?,
         };
@@ -277,6 +279,7 @@ impl Reader<'_> {
         // What the next batch takes, as far as that is known.
         let mut need = found.header.size_bytes();
         let mut left = bytes_max.max(need);
+        let mut follower_seen = false;
         while need <= left && position < self.segment.log_bytes {
             let bytes = self.log(position, left.min(PIECE_BYTES).max(need)).await?;
             if bytes.len() < need {
@@ -288,12 +291,15 @@ impl Reader<'_> {
             }
             position += whole as u64;
             left -= whole;
+            follower_seen = follows.is_some();
             need = follows.unwrap_or(HEADER_BYTES);
         }
         if chunks.is_empty() {
             return Err(self.damaged(found.position, "the file ends inside a batch"));
         }
-        self.check_end(next, position).await?;
+        if !follower_seen {
+            self.check_end(next, position).await?;
+        }
         Ok((chunks, next, position))
     }
 

@@ -275,3 +275,23 @@ fn a_swap_on_a_full_disk_is_refused_and_leaves_nothing_behind() {
     })
     .expect("no crash was ordered");
 }
+
+#[test]
+fn a_read_goes_on_behind_a_segment_whose_end_was_cleaned_away_without_scanning_it() {
+    let disk = SimulatedDisk::new(1);
+    let store = store(&disk);
+    until_crash(&disk, async {
+        store.load(vec![target()]).await.unwrap();
+        append(&store, 0..BATCHES).await;
+        store.checkpoint(vec![checkpoint(BATCHES)]).await.unwrap();
+        let end = sealed_end(&store).0;
+        swap(&store, KEPT_ONE_IN[1]).await;
+        let last = (end - 1) / KEPT_ONE_IN[1] * KEPT_ONE_IN[1];
+        assert!(last + 1 < end, "batches behind the last that is kept are gone");
+        assert_eq!(offsets(&store, last).await, [last]);
+        disk.set_faults(Faults::default());
+        assert_eq!(offsets(&store, last + 1).await[0], end);
+        assert!(disk.operations() <= 4, "{} operations", disk.operations());
+    })
+    .expect("no crash was ordered");
+}
