@@ -12,7 +12,9 @@ use millstream_storage::inspect::plan::{Diagnosed, Diagnosis, diagnose};
 use millstream_storage::inspect::verify::Verification;
 use millstream_storage::{Disk, FileDisk};
 
-use super::log::stopped::{Reading, counted, open, shown};
+use super::log::counted;
+use super::log::progress::ByteProgress;
+use super::log::stopped::{open, shown};
 
 /// Reasons of one partition that are told one by one.
 const REASONS_SHOWN: usize = 10;
@@ -57,8 +59,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn examined(disk: &FileDisk) -> Result<Diagnosis> {
-    let reading = Reading::new(Verification::begin(disk)?.bytes()?);
-    Ok(diagnose(disk, &mut |partition, bytes| reading.read(partition, bytes))?)
+    let reading = ByteProgress::new(Verification::begin(disk)?.bytes()?);
+    Ok(diagnose(disk, &mut |partition, bytes| reading.done_of(partition, bytes))?)
 }
 
 fn tell(diagnosis: &Diagnosis, disk: &FileDisk) -> io::Result<()> {
@@ -72,7 +74,7 @@ fn tell(diagnosis: &Diagnosis, disk: &FileDisk) -> io::Result<()> {
     for path in &diagnosis.aside {
         writeln!(out, "moved aside before, and counts for nothing: {}", shown(disk.root(), path))?;
     }
-    let (sound, ill) = (diagnosis.sound as u64, diagnosis.partitions.len());
+    let (sound, ill) = (diagnosis.sound, diagnosis.partitions.len());
     writeln!(out, "{} sound, {ill} with something wrong", counted(sound, "partition"))?;
     out.flush()
 }
@@ -83,7 +85,7 @@ fn tell_partition(partition: &Diagnosed, out: &mut impl io::Write) -> io::Result
         writeln!(out, "  {reason}")?;
     }
     if let Some(more) = partition.reasons.len().checked_sub(REASONS_SHOWN).filter(|more| *more > 0) {
-        writeln!(out, "  and {} more", counted(more as u64, "reason"))?;
+        writeln!(out, "  and {} more", counted(more, "reason"))?;
     }
     if !partition.curable {
         return writeln!(out, "  cannot be healed here: restore it from a backup");

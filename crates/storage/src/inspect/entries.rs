@@ -1,5 +1,5 @@
-//! Entries of Kafka's small binary files: offset, time and transaction indexes, and the snapshots of producers that only
-//! Kafka writes. Byte tables in docs/format/segment.md.
+//! Entries of Kafka's small binary files: offset, time and transaction indexes, and the snapshots of producers that Kafka
+//! and `log export` write. Byte tables in docs/format/segment.md.
 
 use millstream_model::crc32c::crc32c;
 use millstream_model::{Offset, ProducerEpoch, ProducerId, TimestampMs};

@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args as ClapArgs;
 
-use super::stopped::{Reading, counted};
+use super::counted;
+use super::progress::ByteProgress;
 
 /// Copies a running broker's data to a new directory.
 ///
@@ -92,12 +93,12 @@ fn command(http: SocketAddr, method: &str) -> Result<String> {
 }
 
 /// Copies what the broker said, durably; how many files and bytes.
-fn copy(answer: &str, to: &Path) -> Result<(u64, u64)> {
+fn copy(answer: &str, to: &Path) -> Result<(usize, u64)> {
     let mut lines = answer.lines();
     let folder = Path::new(lines.next().context("the broker's answer names no folder")?);
     let files: Vec<(u64, &Path)> = lines.map(line).collect::<Result<_>>()?;
     let total = files.iter().map(|(bytes, _)| bytes).sum();
-    let progress = Reading::new(total);
+    let progress = ByteProgress::new(total);
     let mut dirs = std::collections::BTreeSet::from([to.to_owned()]);
     for (bytes, path) in &files {
         let place = to.join(path);
@@ -106,10 +107,10 @@ fn copy(answer: &str, to: &Path) -> Result<(u64, u64)> {
         dirs.extend(dir.ancestors().take_while(|dir| dir.starts_with(to)).map(Path::to_owned));
         copy_file(&folder.join(path), &place, *bytes)?;
         let shown = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-        progress.read(&shown, *bytes);
+        progress.done_of(&shown, *bytes);
     }
     dirs.iter().try_for_each(|dir| sync_dir(dir))?;
-    Ok((files.len() as u64, total))
+    Ok((files.len(), total))
 }
 
 /// A line of the answer: length and path.

@@ -15,13 +15,12 @@ use millstream_metadata::store::{EmbeddedStore, MetadataStore as _};
 use millstream_model::{Offset, PartitionIndex, TopicId};
 use millstream_storage::segments::kafka::KAFKA_DIR;
 use millstream_storage::segments::kafka::exchange::{CopiedLog, export_log};
-use millstream_storage::{
-    Clock as _, Disk, FileDisk, LogConfig, LogState, OpenDiskError, PartitionSpec, Storage, StorageOptions, SystemClock,
-};
+use millstream_storage::{Clock as _, Disk, LogConfig, LogState, PartitionSpec, Storage, StorageOptions, SystemClock};
 use uuid::Uuid;
 
 use super::directory::NewDirectory;
-use super::progress::CopyProgress;
+use super::progress::ByteProgress;
+use super::stopped::lock;
 use super::{METADATA_FILE, counted, data_dir, log_bytes};
 
 const DISK_THREADS: usize = 4;
@@ -32,7 +31,7 @@ const BROKER_EPOCH: i64 = 0;
 
 /// Makes a log directory for Apache Kafka 4.4 from a broker's data.
 ///
-/// The broker must be stopped; its data stays as it is. The directory holds everything of one Kafka node, broker and
+/// The broker must be stopped; its records stay as they are (an unclean end is recovered, as at a start). The directory holds everything of one Kafka node, broker and
 /// controller in one. On stdout come the lines that its server.properties needs.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct Args {
@@ -63,7 +62,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     ensure!(metadata_file.exists(), "{} is no broker's data directory: it has no {METADATA_FILE}", source.display());
     let target = NewDirectory::begin(&args.dir, ".exporting")?;
     // Holds the directory's lock until all is copied.
-    let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(&source, DISK_THREADS).map_err(running)?);
+    let disk: Arc<dyn Disk> = Arc::new(lock(&source, DISK_THREADS)?);
     let mut described = describe(&metadata_file).await?;
     let logs = states(&described, &disk).await?;
     let directory = Uuid::new_v4();
@@ -82,15 +81,6 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let place = target.keep()?;
     print!("{}", report(&described, &logs, bytes, &left_out, &place, &args.controller));
     Ok(ExitCode::SUCCESS)
-}
-
-fn running(error: OpenDiskError) -> anyhow::Error {
-    match error {
-        OpenDiskError::Locked(path) => {
-            anyhow::anyhow!("{} is in use: stop the broker first", path.display())
-        }
-        error @ OpenDiskError::Io { .. } => error.into(),
-    }
 }
 
 async fn describe(file: &Path) -> Result<Described> {
@@ -147,14 +137,14 @@ fn leave_out_ours(described: &mut Described) -> Vec<String> {
 fn copy(logs: &[Exported], source: &Path, target: &Path) -> Result<Vec<CopiedLog>> {
     let source = source.join(KAFKA_DIR);
     let name = |log: &Exported| format!("{}-{}", log.topic, log.index);
-    let progress = CopyProgress::new(logs.iter().map(|log| log_bytes(&source.join(name(log)))).sum());
+    let progress = ByteProgress::new(logs.iter().map(|log| log_bytes(&source.join(name(log)))).sum());
     let interval = LogConfig::default().index_interval_bytes;
     let mut copied = Vec::new();
     for log in logs {
         let name = name(log);
         progress.at(&name);
         let (from, to) = (source.join(&name), target.join(&name));
-        let mut told = |bytes| progress.copied(bytes);
+        let mut told = |bytes| progress.done(bytes);
         copied.push(export_log(&from, &to, log.topic_id, &log.state, interval, &mut told)?);
     }
     Ok(copied)

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::directory::NewDirectory;
 use super::kafka_dirs::KafkaDirs;
 use super::plan::{Plan, PlannedLog};
-use super::progress::CopyProgress;
+use super::progress::ByteProgress;
 use super::{METADATA_FILE, counted, data_dir, log_bytes};
 
 /// Producer ids are given out in blocks of so many, as Kafka's are.
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn copy(logs: Vec<PlannedLog>, target: &Path) -> Result<Vec<Imported>> {
-    let progress = CopyProgress::new(logs.iter().filter_map(|log| log.from.as_deref()).map(log_bytes).sum());
+    let progress = ByteProgress::new(logs.iter().filter_map(|log| log.from.as_deref()).map(log_bytes).sum());
     let mut imported = Vec::new();
     for planned in logs {
         let name = format!("{}-{}", planned.topic, planned.index);
@@ -70,7 +70,7 @@ fn copy(logs: Vec<PlannedLog>, target: &Path) -> Result<Vec<Imported>> {
         let to = target.join(KAFKA_DIR).join(name);
         let copied = match &planned.from {
             Some(from) => {
-                let mut told = |bytes| progress.copied(bytes);
+                let mut told = |bytes| progress.done(bytes);
                 import_log(from, &to, planned.topic_id, planned.sure_below, &mut told)?
             }
             None => CopiedLog::default(),

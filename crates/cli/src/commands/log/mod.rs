@@ -7,7 +7,7 @@ mod export;
 mod import;
 mod kafka_dirs;
 mod plan;
-mod progress;
+pub(crate) mod progress;
 pub(crate) mod stopped;
 mod verify;
 
@@ -51,7 +51,7 @@ fn data_dir(named: Option<PathBuf>) -> Result<PathBuf> {
 }
 
 /// `1 topic`, `2 topics`.
-fn counted(count: usize, noun: &str) -> String {
+pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

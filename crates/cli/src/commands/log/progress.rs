@@ -1,28 +1,37 @@
-//! How far a copy has come, on stderr: a bar on a terminal, nothing elsewhere.
+//! How far a reading or a copy has come, on stderr: a bar on a terminal, nothing elsewhere.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The bar of a copy of so many bytes; it goes with this value.
-pub(super) struct CopyProgress(ProgressBar);
+/// The bar of so many bytes; it goes with this value.
+pub(crate) struct ByteProgress(ProgressBar);
 
-impl CopyProgress {
-    pub(super) fn new(bytes: u64) -> Self {
+impl ByteProgress {
+    pub(crate) fn new(bytes: u64) -> Self {
         let style = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
         let style = ProgressStyle::with_template(style).expect("the template is well-formed");
         Self(ProgressBar::new(bytes).with_style(style))
     }
 
-    /// What is copied now.
-    pub(super) fn at(&self, what: impl Into<String>) {
-        self.0.set_message(what.into());
+    /// What it is at now.
+    pub(crate) fn at(&self, what: &str) {
+        if self.0.message() != what {
+            self.0.set_message(what.to_owned());
+        }
     }
 
-    pub(super) fn copied(&self, bytes: u64) {
+    /// So many bytes more.
+    pub(crate) fn done(&self, bytes: u64) {
         self.0.inc(bytes);
+    }
+
+    /// So many bytes more of this.
+    pub(crate) fn done_of(&self, what: &str, bytes: u64) {
+        self.at(what);
+        self.done(bytes);
     }
 }
 
-impl Drop for CopyProgress {
+impl Drop for ByteProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -9,7 +9,9 @@ use clap::Args as ClapArgs;
 use millstream_storage::Disk as _;
 use millstream_storage::inspect::verify::{Verification, Verified, VerifiedPartition};
 
-use super::stopped::{Reading, counted, open};
+use super::counted;
+use super::progress::ByteProgress;
+use super::stopped::open;
 
 /// Reads everything in a broker's data directory, and says of each partition whether it is whole.
 ///
@@ -24,8 +26,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let disk = open(args.data_dir)?;
     let verification = Verification::begin(&disk)?;
-    let reading = Reading::new(verification.bytes()?);
-    let verified = verification.run(&mut |partition, bytes| reading.read(partition, bytes))?;
+    let reading = ByteProgress::new(verification.bytes()?);
+    let verified = verification.run(&mut |partition, bytes| reading.done_of(partition, bytes))?;
     drop(reading);
     let mut out = io::stdout().lock();
     match tell(&verified, &mut out) {
@@ -50,7 +52,7 @@ fn tell(verified: &Verified, out: &mut impl io::Write) -> io::Result<()> {
         tell_partition(partition, out)?;
     }
     let damaged = verified.partitions.iter().filter(|partition| !partition.findings.is_empty()).count();
-    writeln!(out, "{}, {damaged} damaged", counted(verified.partitions.len() as u64, "partition"))?;
+    writeln!(out, "{}, {damaged} damaged", counted(verified.partitions.len(), "partition"))?;
     out.flush()
 }
 
@@ -58,7 +60,7 @@ fn tell_partition(partition: &VerifiedPartition, out: &mut impl io::Write) -> io
     let VerifiedPartition { name, log_start, log_end, segments, batches, findings, notes } = partition;
     let verdict = if findings.is_empty() { "OK" } else { "DAMAGED" };
     let batches = format!("{batches} whole batch{}", if *batches == 1 { "" } else { "es" });
-    let segments = counted(*segments as u64, "segment");
+    let segments = counted(*segments, "segment");
     writeln!(out, "{name}: {verdict}, offsets {log_start} to {log_end}, {batches} in {segments}")?;
     for finding in findings {
         writeln!(out, "  {finding}")?;
